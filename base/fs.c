@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files by descriptor: see fs.h.  The walk keeps a stack of its own, so that
+ * a tree of any depth costs a few descriptors and no C stack.
+ */
+#include "fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "scope.h"
+
+/* Descriptors that one walk holds open at the most. */
+#define WALK_OPEN_MAX 16
+/* Another deleter or a container that still writes: how often to begin anew. */
+#define REMOVE_TRIES 5
+
+int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
+		    uint64_t resolve)
+{
+	struct open_how how = {
+		.flags = flags | O_CLOEXEC,
+		.resolve = resolve | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+
+	if (!(resolve & RESOLVE_BENEATH))
+		how.resolve |= RESOLVE_IN_ROOT;
+	if (flags & O_CREAT)
+		how.mode = 0644;
+	do
+		fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
+	while (fd < 0 && errno == EINTR);
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int fs_read_link(int dir_fd, const char *name, char *ret)
+{
+	ssize_t n = readlinkat(dir_fd, name, ret, FS_LINK_SIZE);
+
+	if (n < 0)
+		return -errno;
+	if (n == FS_LINK_SIZE)
+		return -ENAMETOOLONG;
+	ret[n] = '\0';
+	return (int)n;
+}
+
+int fs_mnt_id(int fd, const char *path, uint64_t *ret)
+{
+	struct statx stx;
+
+	if (statx(fd, path,
+		  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  STATX_MNT_ID, &stx) < 0)
+		return -errno;
+	if (!(stx.stx_mask & STATX_MNT_ID))
+		return -ENOSYS; /* until 5.8 */
+	*ret = stx.stx_mnt_id;
+	return 0;
+}
+
+/* A directory on the way down, and what of it is still to be entered. */
+struct frame {
+	int fd; /* -1: closed to save descriptors, reopened through ".." */
+	struct stat st;
+	char *names; /* of its subdirectories, NUL after each */
+	size_t used, next;
+};
+
+struct walk {
+	struct frame *frames;
+	size_t depth, room;
+	dev_t dev;
+	uint64_t mnt_id;
+	bool has_mnt_id;
+	bool forced;	/* make directories of ours readable */
+	bool unstatted; /* spare the stat where the type is known */
+	int (*visit)(void *ctx, const struct fs_entry *entry);
+	void *ctx;
+};
+
+static void frame_drop(struct frame *frame)
+{
+	drop_fd(&frame->fd);
+	free(frame->names);
+}
+
+static bool is_dots(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+static int frame_add_name(struct frame *frame, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	char *bigger = frame->names;
+
+	/* Doubles at each power of two that the names grow past. */
+	if (!frame->used || (frame->used ^ (frame->used + len)) > frame->used) {
+		size_t room = 256;
+
+		while (room < 2 * (frame->used + len))
+			room *= 2;
+		bigger = realloc(frame->names, room);
+	}
+	if (!bigger)
+		return -ENOMEM;
+	frame->names = bigger;
+	memcpy(frame->names + frame->used, name, len);
+	frame->used += len;
+	return 0;
+}
+
+/* Visits all but the directories of the top frame and notes those. */
+static int frame_scan(struct walk *walk, struct frame *frame)
+{
+	int fd = openat(frame->fd, ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	auto_dir dir = NULL;
+	const struct dirent *entry;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	dir = fdopendir(fd);
+	if (!dir) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	while (errno = 0, (entry = readdir(dir)) != NULL) {
+		struct fs_entry visited = { frame->fd, entry->d_name, NULL };
+		bool is_dir = entry->d_type == DT_DIR;
+		struct stat st;
+
+		if (is_dots(entry->d_name))
+			continue;
+		if (entry->d_type == DT_UNKNOWN ||
+		    (!is_dir && !walk->unstatted)) {
+			if (fstatat(frame->fd, entry->d_name, &st,
+				    AT_SYMLINK_NOFOLLOW) < 0) {
+				if (errno == ENOENT)
+					continue;
+				return -errno;
+			}
+			is_dir = S_ISDIR(st.st_mode);
+			visited.st = &st;
+		}
+		r = is_dir ? frame_add_name(frame, entry->d_name)
+			   : walk->visit(walk->ctx, &visited);
+		if (r != 0)
+			return r;
+	}
+	return -errno;
+}
+
+static bool is_other_mount(const struct walk *walk, int fd,
+			   const struct stat *st)
+{
+	uint64_t mnt_id = 0;
+
+	if (st->st_dev != walk->dev)
+		return true;
+	return walk->has_mnt_id && fs_mnt_id(fd, "", &mnt_id) == 0 &&
+	       mnt_id != walk->mnt_id;
+}
+
+static int push(struct walk *walk, int fd, const struct stat *st)
+{
+	struct frame *frame;
+
+	if (walk->depth == walk->room) {
+		size_t room = walk->room ? 2 * walk->room : 16;
+		struct frame *bigger =
+			realloc(walk->frames, room * sizeof(*bigger));
+
+		if (!bigger) {
+			(void)close(fd);
+			return -ENOMEM;
+		}
+		walk->frames = bigger;
+		walk->room = room;
+	}
+	if (walk->depth >= WALK_OPEN_MAX)
+		drop_fd(&walk->frames[walk->depth - WALK_OPEN_MAX].fd);
+	frame = &walk->frames[walk->depth++];
+	*frame = (struct frame){ .fd = fd, .st = *st };
+	return frame_scan(walk, frame);
+}
+
+static int open_subdir(const struct walk *walk, int dir_fd, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir_fd, name, flags);
+
+	if (fd < 0 && errno == EACCES && walk->forced &&
+	    fchmodat(dir_fd, name, 0700, 0) == 0)
+		fd = openat(dir_fd, name, flags);
+	return fd < 0 ? -errno : fd;
+}
+
+static int enter(struct walk *walk, const char *name)
+{
+	struct frame *frame = &walk->frames[walk->depth - 1];
+	struct stat st;
+	int fd = open_subdir(walk, frame->fd, name);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0) {
+		int r = -errno;
+
+		(void)close(fd);
+		return r;
+	}
+	if (is_other_mount(walk, fd, &st)) {
+		struct fs_entry visited = { frame->fd, name, &st };
+
+		(void)close(fd);
+		return walk->visit(walk->ctx, &visited);
+	}
+	return push(walk, fd, &st);
+}
+
+/* Makes sure that the frame below the top has a descriptor again. */
+static int reopen_parent(const struct frame *top, struct frame *parent)
+{
+	struct stat st;
+	auto_fd fd = -1;
+
+	if (parent->fd >= 0)
+		return 0;
+	fd = openat(top->fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_ino != parent->st.st_ino || st.st_dev != parent->st.st_dev)
+		return -ESTALE; /* somebody moved the tree under us */
+	parent->fd = take_fd(&fd);
+	return 0;
+}
+
+/* The top is done: visits it from its parent, whose name for it is next. */
+static int leave(struct walk *walk)
+{
+	struct frame *top = &walk->frames[walk->depth - 1];
+	struct frame *parent = top - 1;
+	struct stat st = top->st;
+	struct fs_entry visited;
+	int r = reopen_parent(top, parent);
+
+	if (r < 0)
+		return r;
+	frame_drop(top);
+	walk->depth--;
+	visited = (struct fs_entry){ parent->fd, parent->names + parent->next,
+				     &st };
+	r = walk->visit(walk->ctx, &visited);
+	parent->next += strlen(visited.name) + 1;
+	return r;
+}
+
+static int walk_run(struct walk *walk)
+{
+	while (walk->depth) {
+		struct frame *top = &walk->frames[walk->depth - 1];
+		size_t depth = walk->depth;
+		int r;
+
+		if (top->next == top->used) {
+			if (walk->depth == 1)
+				return 0;
+			r = leave(walk);
+		} else {
+			r = enter(walk, top->names + top->next);
+			top = &walk->frames[depth - 1];
+			if (walk->depth == depth) /* gone, or a mount point */
+				top->next += strlen(top->names + top->next) + 1;
+		}
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
+static int walk_tree(int dir_fd, struct walk *walk)
+{
+	struct stat st;
+	int r, fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		r = -errno;
+		(void)close(fd);
+		return r;
+	}
+	walk->dev = st.st_dev;
+	walk->has_mnt_id = fs_mnt_id(fd, "", &walk->mnt_id) == 0;
+	r = push(walk, fd, &st);
+	if (r == 0)
+		r = walk_run(walk);
+	while (walk->depth)
+		frame_drop(&walk->frames[--walk->depth]);
+	free(walk->frames);
+	return r;
+}
+
+int fs_walk(int dir_fd, int (*visit)(void *ctx, const struct fs_entry *entry),
+	    void *ctx)
+{
+	struct walk walk = { .visit = visit, .ctx = ctx };
+
+	return walk_tree(dir_fd, &walk);
+}
+
+struct removal {
+	int (*stop)(void *ctx);
+	void *ctx;
+};
+
+/* A directory of ours may have been left without permission to write. */
+static int unlink_forced(int dir_fd, const char *name, int flags)
+{
+	int r = unlinkat(dir_fd, name, flags);
+
+	if (r < 0 && errno == EACCES && fchmod(dir_fd, 0700) == 0)
+		r = unlinkat(dir_fd, name, flags);
+	return r;
+}
+
+static int remove_entry(void *ctx, const struct fs_entry *entry)
+{
+	const struct removal *removal = ctx;
+
+	if (removal->stop && removal->stop(removal->ctx))
+		return -ECANCELED;
+	/* Only directories and what had no type come with a stat. */
+	if (unlink_forced(entry->parent_fd, entry->name,
+			  entry->st && S_ISDIR(entry->st->st_mode)
+				  ? AT_REMOVEDIR
+				  : 0) == 0 ||
+	    errno == ENOENT)
+		return 0;
+	return -errno;
+}
+
+int fs_empty(int dir_fd, int (*stop)(void *ctx), void *ctx)
+{
+	struct removal removal = { stop, ctx };
+	struct walk walk = { .visit = remove_entry,
+			     .ctx = &removal,
+			     .forced = true,
+			     .unstatted = true };
+
+	return walk_tree(dir_fd, &walk);
+}
+
+int fs_remove_tree(int dir_fd, const char *name, int (*stop)(void *ctx),
+		   void *ctx)
+{
+	static const struct walk forced = { .forced = true };
+	int r = 0;
+
+	for (int try = 0; try < REMOVE_TRIES; try++) {
+		auto_fd fd = open_subdir(&forced, dir_fd, name);
+
+		if (fd == -ENOTDIR || fd == -ELOOP)
+			return unlinkat(dir_fd, name, 0) == 0 || errno == ENOENT
+				       ? 0
+				       : -errno;
+		if (fd < 0)
+			return fd == -ENOENT ? 0 : fd;
+		r = fs_empty(fd, stop, ctx);
+		if (r == 0 && (unlinkat(dir_fd, name, AT_REMOVEDIR) == 0 ||
+			       errno == ENOENT))
+			return 0;
+		if (r == 0)
+			r = -errno;
+		if (r != -ENOTEMPTY && r != -EEXIST && r != -ESTALE)
+			return r;
+	}
+	return r;
+}

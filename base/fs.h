@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Files by descriptor: opening inside a root, reading links, walking and
+ * deleting trees.  Nothing here knows a store or a container.
+ */
+#ifndef BASE_FS_H
+#define BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "snapshotter.h"
+
+/* Longest symlink target that every file system takes (XFS), and NUL. */
+#define FS_LINK_SIZE 1024
+
+/**
+ * fs_open_in_root - open a path as if @root_fd were /
+ * @path:    may be absolute or not; ".." and links stay inside
+ * @flags:   as for openat2; O_CLOEXEC is added
+ * @resolve: RESOLVE_* besides RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS; with
+ *           RESOLVE_BENEATH that replaces RESOLVE_IN_ROOT
+ *
+ * Return: a descriptor, or a negative errno; -ENOSYS before Linux 5.6.
+ */
+int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
+		    uint64_t resolve);
+
+/**
+ * fs_read_link - read a symlink's whole target
+ * @ret: FS_LINK_SIZE bytes, NUL-terminated
+ *
+ * Return: its length, or a negative errno; -ENAMETOOLONG past the buffer.
+ */
+int fs_read_link(int dir_fd, const char *name, char *ret);
+
+/**
+ * fs_mnt_id - id of the mount that a descriptor or path is on
+ * @path: "" for @fd itself; links are not followed
+ *
+ * Return: 0 or a negative errno.
+ */
+int fs_mnt_id(int fd, const char *path, uint64_t *ret);
+
+/* One entry that fs_walk visits. */
+struct fs_entry {
+	int parent_fd;
+	const char *name;
+	const struct stat *st;
+};
+
+/**
+ * fs_walk - visit all below a directory, never crossing a mount
+ * @dir_fd: lent; a readable directory, itself not visited
+ * @visit:  called for everything but directories, and for each directory
+ *          after all in it; nonzero stops the walk and is returned
+ *
+ * Follows no link, and takes any depth with a few descriptors.  What
+ * disappears meanwhile is passed over; a mount point is visited and not
+ * entered.
+ *
+ * Return: 0, what @visit returned, or a negative errno.
+ */
+int fs_walk(int dir_fd, int (*visit)(void *ctx, const struct fs_entry *entry),
+	    void *ctx);
+
+/**
+ * fs_empty - delete all below a directory, which itself stays
+ *
+ * In all else as fs_remove_tree.
+ */
+int fs_empty(int dir_fd, int (*stop)(void *ctx), void *ctx);
+
+/**
+ * fs_remove_tree - delete @name and all below it
+ *
+ * As fs_walk; two may do it at once.
+ *
+ * Return: 0, -EBUSY (something is mounted in it), -ECANCELED (@stop said so)
+ *         or another negative errno.
+ */
+int fs_remove_tree(int dir_fd, const char *name, int (*stop)(void *ctx),
+		   void *ctx);
+
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A tree over yajl's callbacks, with the refusals that json.h promises.
+ */
+#include "json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yajl/yajl_gen.h>
+#include <yajl/yajl_parse.h>
+
+#include "error.h"
+#include "scope.h"
+#include "text.h"
+
+#define READ_CHUNK 65536
+
+struct parser {
+	struct json *stack[JSON_DEPTH_MAX];
+	size_t depth;
+	struct json *root;
+	char *key; /* of the member whose value comes next */
+	const char *refusal;
+	bool no_memory;
+};
+
+void json_free(struct json *json)
+{
+	if (!json)
+		return;
+	for (size_t i = 0; i < json->count; i++) {
+		json_free(json->items[i]);
+		if (json->keys)
+			free(json->keys[i]);
+	}
+	free(json->keys);
+	free(json->items);
+	free(json->text);
+	free(json);
+}
+
+/* Doubles at each power of two, so that the count alone tells the capacity. */
+static bool grow(void *slot, size_t count)
+{
+	void **array = slot, *bigger;
+
+	if (count & (count - 1))
+		return true;
+	bigger = realloc(*array, (count ? 2 * count : 1) * sizeof(void *));
+	if (!bigger)
+		return false;
+	*array = bigger;
+	return true;
+}
+
+/* Takes @node, also on failure. */
+static int add(struct parser *p, struct json *node)
+{
+	struct json *into = p->depth ? p->stack[p->depth - 1] : NULL;
+
+	if (!node)
+		goto no_memory;
+	if (!into) {
+		p->root = node;
+		return 1;
+	}
+	if (!grow(&into->items, into->count))
+		goto no_memory;
+	if (into->type == JSON_OBJECT) {
+		if (!grow(&into->keys, into->count))
+			goto no_memory;
+		into->keys[into->count] = take_ptr(&p->key);
+	}
+	into->items[into->count++] = node;
+	return 1;
+no_memory:
+	json_free(node);
+	p->no_memory = true;
+	return 0;
+}
+
+static struct json *node_new(enum json_type type)
+{
+	struct json *node = calloc(1, sizeof(*node));
+
+	if (node)
+		node->type = type;
+	return node;
+}
+
+static struct json *node_text(enum json_type type, const char *text, size_t len)
+{
+	struct json *node = node_new(type);
+
+	if (!node)
+		return NULL;
+	node->text = strndup(text, len);
+	if (!node->text) {
+		free(node);
+		return NULL;
+	}
+	return node;
+}
+
+static int refuse(struct parser *p, const char *why)
+{
+	p->refusal = why;
+	return 0;
+}
+
+static int on_null(void *ctx)
+{
+	return add(ctx, node_new(JSON_NULL));
+}
+
+static int on_boolean(void *ctx, int value)
+{
+	struct json *node = node_new(JSON_BOOL);
+
+	if (node)
+		node->boolean = value;
+	return add(ctx, node);
+}
+
+static int on_number(void *ctx, const char *text, size_t len)
+{
+	return add(ctx, node_text(JSON_NUMBER, text, len));
+}
+
+static int on_string(void *ctx, const unsigned char *text, size_t len)
+{
+	if (memchr(text, 0, len))
+		return refuse(ctx, "a string holds NUL");
+	if (!text_are_utf8((const char *)text, len))
+		return refuse(ctx, "a string is not UTF-8");
+	return add(ctx, node_text(JSON_STRING, (const char *)text, len));
+}
+
+static int on_key(void *ctx, const unsigned char *text, size_t len)
+{
+	struct parser *p = ctx;
+
+	if (memchr(text, 0, len))
+		return refuse(p, "a key holds NUL");
+	if (!text_are_utf8((const char *)text, len))
+		return refuse(p, "a key is not UTF-8");
+	p->key = strndup((const char *)text, len);
+	p->no_memory = !p->key;
+	return p->key != NULL;
+}
+
+static int on_start(struct parser *p, enum json_type type)
+{
+	struct json *node;
+
+	if (p->depth == JSON_DEPTH_MAX)
+		return refuse(p, "it is nested too deeply");
+	node = node_new(type);
+	if (!add(p, node))
+		return 0;
+	p->stack[p->depth++] = node;
+	return 1;
+}
+
+static int on_start_map(void *ctx)
+{
+	return on_start(ctx, JSON_OBJECT);
+}
+
+static int on_start_array(void *ctx)
+{
+	return on_start(ctx, JSON_ARRAY);
+}
+
+static int on_end_array(void *ctx)
+{
+	((struct parser *)ctx)->depth--;
+	return 1;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int on_end_map(void *ctx)
+{
+	struct parser *p = ctx;
+	const struct json *object = p->stack[--p->depth];
+	auto_free char **sorted = NULL;
+
+	if (object->count < 2)
+		return 1;
+	sorted = malloc(object->count * sizeof(*sorted));
+	if (!sorted) {
+		p->no_memory = true;
+		return 0;
+	}
+	memcpy(sorted, object->keys, object->count * sizeof(*sorted));
+	qsort(sorted, object->count, sizeof(*sorted), compare_keys);
+	for (size_t i = 1; i < object->count; i++)
+		if (!strcmp(sorted[i - 1], sorted[i]))
+			return refuse(p, "an object has a key twice");
+	return 1;
+}
+
+static const yajl_callbacks callbacks = {
+	.yajl_null = on_null,
+	.yajl_boolean = on_boolean,
+	.yajl_number = on_number,
+	.yajl_string = on_string,
+	.yajl_map_key = on_key,
+	.yajl_start_map = on_start_map,
+	.yajl_end_map = on_end_map,
+	.yajl_start_array = on_start_array,
+	.yajl_end_array = on_end_array,
+};
+
+int json_parse(const char *text, size_t len, const char *what,
+	       struct json **ret, struct shale_error *err)
+{
+	struct parser p = { 0 };
+	yajl_handle yajl = yajl_alloc(&callbacks, NULL, &p);
+	yajl_status status;
+	int r = 0;
+
+	if (!yajl)
+		return error_fail(err, ENOMEM, "read %s: out of memory", what);
+	status = yajl_parse(yajl, (const unsigned char *)text, len);
+	if (status == yajl_status_ok)
+		status = yajl_complete_parse(yajl);
+	if (p.no_memory)
+		r = error_fail(err, ENOMEM, "read %s: out of memory", what);
+	else if (p.refusal)
+		r = error_fail(err, EBADMSG, "read %s: %s near byte %zu", what,
+			       p.refusal, yajl_get_bytes_consumed(yajl));
+	else if (status != yajl_status_ok || !p.root)
+		r = error_fail(err, EBADMSG,
+			       "read %s: not JSON, or cut short, near byte %zu",
+			       what, yajl_get_bytes_consumed(yajl));
+	yajl_free(yajl);
+	free(p.key);
+	if (r < 0) {
+		json_free(p.root);
+		return r;
+	}
+	*ret = p.root;
+	return 0;
+}
+
+int json_read(int fd, size_t max_bytes, const char *what, struct json **ret,
+	      struct shale_error *err)
+{
+	auto_free char *text = NULL;
+	size_t len = 0, room = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (room - len < READ_CHUNK) {
+			char *bigger;
+
+			room = 2 * room + 2 * READ_CHUNK;
+			bigger = realloc(text, room);
+			if (!bigger)
+				return error_fail(err, ENOMEM,
+						  "read %s: out of memory",
+						  what);
+			text = bigger;
+		}
+		n = read(fd, text + len, READ_CHUNK);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "read %s", what);
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max_bytes)
+			return error_fail(err, EFBIG,
+					  "read %s: longer than %zu bytes",
+					  what, max_bytes);
+	}
+	return json_parse(text, len, what, ret, err);
+}
+
+const struct json *json_get(const struct json *object, const char *key)
+{
+	if (!object || object->type != JSON_OBJECT)
+		return NULL;
+	for (size_t i = 0; i < object->count; i++)
+		if (!strcmp(object->keys[i], key))
+			return object->items[i];
+	return NULL;
+}
+
+const char *json_string(const struct json *json)
+{
+	return json && json->type == JSON_STRING ? json->text : NULL;
+}
+
+int json_write_strings(const char *const *pairs, char **ret)
+{
+	yajl_gen gen = yajl_gen_alloc(NULL);
+	const unsigned char *text;
+	size_t len;
+	bool ok;
+
+	if (!gen)
+		return -ENOMEM;
+	ok = yajl_gen_map_open(gen) == yajl_gen_status_ok;
+	for (; ok && *pairs; pairs++)
+		ok = yajl_gen_string(gen, (const unsigned char *)*pairs,
+				     strlen(*pairs)) == yajl_gen_status_ok;
+	ok = ok && yajl_gen_map_close(gen) == yajl_gen_status_ok &&
+	     yajl_gen_get_buf(gen, &text, &len) == yajl_gen_status_ok;
+	*ret = ok ? strndup((const char *)text, len) : NULL;
+	yajl_gen_free(gen);
+	return *ret ? 0 : -ENOMEM;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What /proc says of a process: see process.h.
+ */
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "number.h"
+#include "scope.h"
+
+#define START_FIELD 22
+
+static int read_file(const char *path, char *ret, size_t size)
+{
+	auto_fd fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	if (fd < 0)
+		return -errno;
+	n = read(fd, ret, size - 1);
+	if (n < 0)
+		return -errno;
+	ret[n] = '\0';
+	return 0;
+}
+
+int process_boot_id(char ret[PROCESS_BOOT_ID_SIZE])
+{
+	char text[PROCESS_BOOT_ID_SIZE];
+	int r = read_file("/proc/sys/kernel/random/boot_id", text,
+			  sizeof(text));
+
+	if (r < 0)
+		return r;
+	if (strlen(text) != PROCESS_BOOT_ID_SIZE - 1)
+		return -EBADMSG;
+	memcpy(ret, text, sizeof(text));
+	return 0;
+}
+
+/* Field 22 of the line; field 3, the state, stands at @fields. */
+static int parse_start(const char *fields, uint64_t *ret)
+{
+	char number[24] = "";
+	size_t len;
+
+	for (int field = 3; field < START_FIELD; field++) {
+		fields += strcspn(fields, " ");
+		fields += strspn(fields, " ");
+	}
+	len = strcspn(fields, " ");
+	if (len >= sizeof(number))
+		return -EBADMSG;
+	memcpy(number, fields, len);
+	return number_parse(number, UINT64_MAX, ret) < 0 ? -EBADMSG : 0;
+}
+
+int process_start_time(long pid, uint64_t *ret)
+{
+	char path[64], text[1024];
+	const char *past_comm;
+	int r;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
+	r = read_file(path, text, sizeof(text));
+	if (r == -ENOENT)
+		return -ESRCH;
+	if (r < 0)
+		return r;
+	/* The command, field 2, may hold anything, also ") R 1 1". */
+	past_comm = strrchr(text, ')');
+	if (!past_comm || past_comm[1] != ' ')
+		return -EBADMSG;
+	if (past_comm[2] == 'Z' || past_comm[2] == 'X')
+		return -ESRCH;
+	return parse_start(past_comm + 2, ret);
+}

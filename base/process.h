@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Naming a process so that neither a reused pid nor a reboot confuses it.
+ */
+#ifndef BASE_PROCESS_H
+#define BASE_PROCESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PROCESS_BOOT_ID_SIZE 37
+
+/**
+ * process_boot_id - the kernel's boot id
+ *
+ * Return: 0 or a negative errno.
+ */
+int process_boot_id(char ret[PROCESS_BOOT_ID_SIZE]);
+
+/**
+ * process_start_time - start of a process in clock ticks since boot
+ *
+ * Return: 0, -ESRCH (no such process, or a zombie), or another errno.
+ */
+int process_start_time(long pid, uint64_t *ret);
+
+#endif
