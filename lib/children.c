@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Counting children: see children.h.
+ */
+#include "children.h"
+
+#include <errno.h>
+
+#include "cache.h"
+#include "error.h"
+#include "lock.h"
+#include "record.h"
+#include "scope.h"
+
+struct scan {
+	struct overlay *ov;
+	enum room room;
+	struct tally *tally;
+	struct shale_error *err;
+};
+
+static int count_parent(void *ctx, const char *id)
+{
+	struct scan *scan = ctx;
+	auto_record record = NULL;
+	int r = record_load(scan->ov, scan->room, id, &record, scan->err);
+
+	/* The damage of one is no reason to keep all others. */
+	if (r == -EUCLEAN) {
+		error_clear(scan->err);
+		r = record_load_removable(scan->ov, scan->room, id, &record,
+					  scan->err);
+		if (r == -EUCLEAN) {
+			error_clear(scan->err);
+			return 0;
+		}
+	}
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 || !*record->parent_id)
+		return r;
+	if (tally_add(scan->tally, record->parent_id) < 0)
+		return error_fail(scan->err, ENOMEM,
+				  "count children: out of memory");
+	return 0;
+}
+
+static int count_all(struct overlay *ov, struct tally **ret,
+		     struct shale_error *err)
+{
+	struct scan scan = { .ov = ov, .tally = tally_new(), .err = err };
+	int r = 0;
+
+	if (!scan.tally)
+		return error_fail(err, ENOMEM, "count children: out of memory");
+	for (scan.room = ROOM_ACTIVE; r == 0 && scan.room <= ROOM_SNAPSHOTS;
+	     scan.room++)
+		r = record_each_id(ov, scan.room, count_parent, &scan, err);
+	if (r < 0)
+		tally_free(scan.tally);
+	else
+		*ret = scan.tally;
+	return r;
+}
+
+int children_count(struct overlay *ov, const char *id, uint64_t *generation,
+		   long *ret, struct shale_error *err)
+{
+	struct tally *tally;
+	int r;
+
+	*generation = generation_read(ov);
+	if (!(*generation & 1)) {
+		*ret = cache_children(ov->cache, *generation, id);
+		if (*ret >= 0)
+			return 0;
+	}
+	r = count_all(ov, &tally, err);
+	if (r < 0)
+		return r;
+	*ret = tally_get(tally, id);
+	if (generation_read(ov) != *generation)
+		*generation |= 1;
+	if (*generation & 1)
+		tally_free(tally);
+	else
+		cache_put_tally(ov->cache, *generation, tally);
+	return 0;
+}
+
+int children_count_locked(struct overlay *ov, const char *id, long *ret,
+			  struct shale_error *err)
+{
+	struct tally *tally;
+	int r = count_all(ov, &tally, err);
+
+	if (r < 0)
+		return r;
+	*ret = tally_get(tally, id);
+	tally_free(tally);
+	return 0;
+}

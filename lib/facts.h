@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Writing and removing facts, and whether a name is free.
+ */
+#ifndef LIB_FACTS_H
+#define LIB_FACTS_H
+
+#include "record.h"
+
+/**
+ * facts_write - write a directory's facts, the kind fact last
+ * @parent_id: "" for none
+ *
+ * Return: 0 or a negative errno; what was written stays.
+ */
+int facts_write(int dir_fd, uint32_t kind, const char *name,
+		const char *parent_id, const char *const *labels);
+
+/** facts_remove_key - remove key* and view of a directory, what is there */
+void facts_remove_key(int dir_fd);
+
+/** facts_remove_name - remove name* and usage of a directory; likewise */
+void facts_remove_name(int dir_fd);
+
+/**
+ * facts_check_free - whether a name is free in the one key space
+ *
+ * Return: 0, -EEXIST with a sentence, or another negative errno with one.
+ */
+int facts_check_free(struct overlay *ov, const char *id, const char *name,
+		     struct shale_error *err);
+
+#endif

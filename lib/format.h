@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a store's root must be, and making an empty store.
+ */
+#ifndef LIB_FORMAT_H
+#define LIB_FORMAT_H
+
+#include "overlay.h"
+
+/**
+ * format_check_root - owner, mode and file system of ov->root_fd
+ *
+ * Return: 0, -EPERM, -EOPNOTSUPP, or another errno; with a sentence.
+ */
+int format_check_root(const struct overlay *ov, struct shale_error *err);
+
+/**
+ * format_create - make a store of an empty directory, or finish one that a
+ * dead process began; nothing where it is one already
+ *
+ * Return: 0, -EMEDIUMTYPE (something else is in it), or another errno.
+ */
+int format_create(struct overlay *ov, struct shale_error *err);
+
+/**
+ * format_open - check the format and open the rooms
+ *
+ * Return: 0, -EMEDIUMTYPE (no store, or of an unknown format), or another.
+ */
+int format_open(struct overlay *ov, struct shale_error *err);
+
+#endif

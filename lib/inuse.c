@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Who uses a snapshot: see inuse.h.
+ */
+#include "inuse.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "labels.h"
+#include "process.h"
+#include "scope.h"
+#include "shale.h"
+
+int inuse_check_user(const struct record *record, struct shale_error *err)
+{
+	const char *user = labels_get((const char *const *)record->labels,
+				      SHALE_LABEL_USER);
+	const size_t boot_len = PROCESS_BOOT_ID_SIZE - 1;
+	char boot[PROCESS_BOOT_ID_SIZE];
+	unsigned long long pid, start;
+	uint64_t started;
+	char *rest;
+
+	if (!user)
+		return 0;
+	pid = strtoull(user, &rest, 10);
+	start = strtoull(rest, &rest, 10);
+	rest += strspn(rest, " ");
+	if (process_boot_id(boot) < 0 || strncmp(rest, boot, boot_len) != 0 ||
+	    process_start_time((long)pid, &started) < 0 || started != start)
+		return 0;
+	rest += boot_len;
+	rest += strspn(rest, " ");
+	return error_fail(
+		err, EBUSY,
+		"container '%s' (process %llu) uses it: stop that first", rest,
+		pid);
+}
+
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_NS 1000000
+
+/*
+ * Asks for an overlay that can't be: its work directory is its upper.  The
+ * kernel looks first whether the upper is in use, which index=on makes an
+ * EBUSY, and finds the nonsense, EINVAL, before it creates anything.
+ */
+static int probe(const char *upper)
+{
+	static const char *const dirs[] = { "lowerdir", "upperdir", "workdir" };
+	auto_fd fd = fsopen("overlay", FSOPEN_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
+		if (fsconfig(fd, FSCONFIG_SET_STRING, dirs[i], upper, 0) < 0)
+			return -errno;
+	if (fsconfig(fd, FSCONFIG_SET_STRING, "index", "on", 0) < 0 ||
+	    fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	return -EINVAL;
+}
+
+int inuse_check_mounted(const struct record *record, int fs_fd,
+			struct shale_error *err)
+{
+	char upper[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id)
+		return 0;
+	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fs_fd);
+	if (probe(upper) != -EBUSY)
+		return 0;
+	return error_fail(err, EBUSY,
+			  "an overlay is mounted on it: unmount that first");
+}
+
+/* A check or a cleanup holds it for microseconds: only a commit or a removal
+ * outlasts this.
+ */
+static int lock_patiently(int fd, int how)
+{
+	const struct timespec pause = { 0, LOCK_PAUSE_NS };
+
+	for (int try = 0; flock(fd, how | LOCK_NB) < 0; try++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (try == LOCK_TRIES)
+			return -EBUSY;
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+int inuse_lock(const struct overlay *ov, const struct record *record, int how,
+	       int *ret_fd, struct shale_error *err)
+{
+	auto_locked_fd fd =
+		openat(ov->room_fd[ROOM_ACTIVE], record->id,
+		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat held, there;
+	int r;
+
+	if (fd < 0 && errno == ENOENT)
+		return error_fail(err, ENOENT, "no such snapshot");
+	if (fd < 0)
+		return error_errno(err, errno, "open '%s/active/%s'",
+				   ov->root_path, record->id);
+	r = lock_patiently(fd, how);
+	if (r == -EBUSY)
+		return error_fail(err, EBUSY,
+				  "a commit or a removal of it is under way");
+	if (r < 0)
+		return error_errno(err, -r, "lock '%s/active/%s'",
+				   ov->root_path, record->id);
+	if (fstat(fd, &held) < 0 ||
+	    fstatat(ov->room_fd[ROOM_ACTIVE], record->id, &there,
+		    AT_SYMLINK_NOFOLLOW) < 0 ||
+	    held.st_ino != there.st_ino || held.st_ino != record->ino)
+		return error_fail(err, ENOENT, "no such snapshot");
+	*ret_fd = take_fd(&fd);
+	return 0;
+}

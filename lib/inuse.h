@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Whether somebody uses a snapshot: a live process by its label, an overlay
+ * mount by the kernel's word, a commit by its flock.
+ */
+#ifndef LIB_INUSE_H
+#define LIB_INUSE_H
+
+#include <sys/file.h>
+
+#include "record.h"
+
+/**
+ * inuse_check_user - no live process has the snapshot by SHALE_LABEL_USER
+ *
+ * Return: 0 or -EBUSY with a sentence.
+ */
+int inuse_check_user(const struct record *record, struct shale_error *err);
+
+/**
+ * inuse_check_mounted - no overlay has the active as its upper
+ * @fs_fd: the active's fs/
+ *
+ * Sees mounts in every namespace.  Costs one line in the kernel's log.  Where
+ * the kernel can't be asked (no fsopen, no privilege, a bind mount) 0.
+ *
+ * Return: 0 or -EBUSY with a sentence.
+ */
+int inuse_check_mounted(const struct record *record, int fs_fd,
+			struct shale_error *err);
+
+/**
+ * inuse_lock - open a directory of active/ and hold it against commits and
+ * removals
+ * @how:    LOCK_EX to commit or remove, LOCK_SH to look
+ * @ret_fd: taken; let go with drop_locked_fd
+ *
+ * Return: 0, -ENOENT (it is gone, or another one now), -EBUSY (a commit or a
+ *         removal has it), or another errno; all with a sentence.
+ */
+int inuse_lock(const struct overlay *ov, const struct record *record, int how,
+	       int *ret_fd, struct shale_error *err);
+
+#endif

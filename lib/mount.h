@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the mount engines and mount.c share.  An engine gets a parsed spec
+ * whose directories were seen to exist, and makes one mount of it; mount.c
+ * chooses the engine and has the last look.
+ *
+ * Both make the same mount: the flags of the spec on it, for rbind on all
+ * that is below it as well, ro included; propagation private, recursively.
+ * Only the layers' text in mountinfo differs, lowerdir= or lowerdir+=, and
+ * where full paths do not fit they are short names (see mount_with_names).
+ */
+#ifndef LIB_MOUNT_H
+#define LIB_MOUNT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "spec.h"
+
+/*
+ * Go's bufio.Scanner, and with it every runc, gives up on a mountinfo line of
+ * 64 KiB.  So much of it may be options; the rest is for the two paths.
+ */
+#define MOUNT_OPTIONS_MAX (56 * 1024)
+
+/* "/proc/self/fd/N" */
+#define MOUNT_FD_PATH_SIZE 32
+
+struct mount_engine {
+	const char *name;
+	/*
+	 * Mounts on @target, which @target_fd has open, and gives a
+	 * descriptor of the new mount's root.  -E2BIG: more than this engine
+	 * can carry, nothing was tried.
+	 */
+	int (*attach)(const struct spec *spec, const char *target,
+		      int target_fd, int *ret_fd, struct shale_error *err);
+	/* The same without a place. */
+	int (*detached)(const struct spec *spec, int *ret_fd,
+			struct shale_error *err);
+};
+
+extern const struct mount_engine mount_fsmount;
+extern const struct mount_engine mount_libmount;
+
+/** mount_fsmount_is_here - whether this kernel takes lowerdir+ */
+bool mount_fsmount_is_here(void);
+
+/* ---- mount_names.c: the directories of a spec, and how to call them ---- */
+
+/**
+ * mount_check_dirs - see that each directory of a spec is there
+ *
+ * The kernel's errors do not tell which one is not.
+ */
+int mount_check_dirs(const struct spec *spec, struct shale_error *err);
+
+/** mount_open_dir - O_PATH; @what is "layer", "upperdir", ... for the error */
+int mount_open_dir(const char *path, const char *what, int *ret_fd,
+		   struct shale_error *err);
+
+/* Names of an overlay's directories, unescaped; all lent. */
+struct mount_names {
+	const char *const *lowers;
+	const char *upper; /* NULL for an overlay of lowers alone */
+	const char *work;
+};
+
+/**
+ * mount_with_names - find names of an overlay's directories that fit
+ * @use: tries them: -E2BIG, before it does anything, where they are too long
+ *
+ * Tries the paths themselves on the calling thread.  Where those do not fit,
+ * tries again in a joined thread with /proc/thread-self/fd as working
+ * directory: "7" is then a whole name, whatever the length of the path.  The
+ * layers become short first, upperdir and workdir only where they must.
+ *
+ * Return: what @use returned last, or a negative errno.
+ */
+int mount_with_names(const struct spec *spec,
+		     int (*use)(void *ctx, const struct mount_names *names,
+				struct shale_error *err),
+		     void *ctx, struct shale_error *err);
+
+/* ---- mount_verify.c: what a mount has become ---- */
+
+/** mount_hint - " (the likely cause)" where an overlay's errno misleads */
+const char *mount_hint(int code);
+
+/** mount_fd_path - the path by which mount(2) reaches a descriptor */
+void mount_fd_path(int fd, char ret[MOUNT_FD_PATH_SIZE]);
+
+/** mount_id - id of the mount that a descriptor is on, on any kernel */
+int mount_id(int fd, uint64_t *ret, struct shale_error *err);
+
+/**
+ * mount_set_flags - give a mount the flags of a spec, recursively for rbind
+ *
+ * Return: 0, or a negative errno; -EOPNOTSUPP before Linux 5.12 where there
+ *         are mounts below it.
+ */
+int mount_set_flags(int fd, const struct spec *spec, struct shale_error *err);
+
+/** mount_parent_id - id of the mount that an attached one is mounted on */
+int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err);
+
+/** mount_classic_flags - the flags of a spec as mount(2) has them */
+unsigned long mount_classic_flags(const struct spec *spec);
+
+/** mount_set_private - cut a mount and all below it off from its peers */
+int mount_set_private(int fd, struct shale_error *err);
+
+/** mount_verify_mode - read-write if that was asked for: else -EROFS */
+int mount_verify_mode(int fd, const struct spec *spec, struct shale_error *err);
+
+/**
+ * mount_verify_layers - count an attached overlay's layers in mountinfo
+ *
+ * mount(2) cuts options at 4095 bytes and reports success.
+ */
+int mount_verify_layers(int fd, const struct spec *spec,
+			struct shale_error *err);
+
+/** mount_verify_place - whether @target shows the root of @fd's mount */
+int mount_verify_place(int fd, const char *target, struct shale_error *err);
+
+/**
+ * mount_undo - unmount what @fd is the root of
+ *
+ * Not where somebody has mounted on top of it meanwhile: umount(2) would take
+ * that one.
+ */
+void mount_undo(int fd);
+
+#endif

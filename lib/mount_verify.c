@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a mount has become: its flags, and what the kernel does not tell.
+ */
+#include "mount.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "error.h"
+#include "fs.h"
+#include "scope.h"
+
+/* What statvfs(3) tells of a mount's flags, in the words of mount(2). */
+static const struct {
+	unsigned long st, ms;
+} kept_flags[] = {
+	{ ST_RDONLY, MS_RDONLY },	  { ST_NOSUID, MS_NOSUID },
+	{ ST_NODEV, MS_NODEV },		  { ST_NOEXEC, MS_NOEXEC },
+	{ ST_NOATIME, MS_NOATIME },	  { ST_RELATIME, MS_RELATIME },
+	{ ST_NODIRATIME, MS_NODIRATIME },
+};
+
+/* MOUNT_ATTR_* in the words of mount(2). */
+static const struct {
+	uint64_t attr;
+	unsigned long ms;
+} attr_flags[] = {
+	{ MOUNT_ATTR_RDONLY, MS_RDONLY },
+	{ MOUNT_ATTR_NOSUID, MS_NOSUID },
+	{ MOUNT_ATTR_NODEV, MS_NODEV },
+	{ MOUNT_ATTR_NOEXEC, MS_NOEXEC },
+	{ MOUNT_ATTR_NODIRATIME, MS_NODIRATIME },
+	{ MOUNT_ATTR_NOATIME, MS_NOATIME },
+	{ MOUNT_ATTR_STRICTATIME, MS_STRICTATIME },
+	{ MOUNT_ATTR_NOSYMFOLLOW, MS_NOSYMFOLLOW },
+};
+
+#define ATIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
+
+void mount_fd_path(int fd, char ret[MOUNT_FD_PATH_SIZE])
+{
+	(void)snprintf(ret, MOUNT_FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+static FILE *open_text(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+
+	if (fd >= 0 && !file)
+		drop_fd(&fd);
+	return file;
+}
+
+/* Until 5.8: statx does not know it. */
+static int id_from_fdinfo(int fd, uint64_t *ret)
+{
+	char path[48], line[128];
+	auto_file file = NULL;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = open_text(path);
+	if (!file)
+		return -errno;
+	while (fgets(line, sizeof(line), file))
+		if (strncmp(line, "mnt_id:", 7) == 0) {
+			*ret = strtoull(line + 7, NULL, 10);
+			return 0;
+		}
+	return -ENOSYS;
+}
+
+int mount_id(int fd, uint64_t *ret, struct shale_error *err)
+{
+	int r = fs_mnt_id(fd, "", ret);
+
+	if (r == -ENOSYS)
+		r = id_from_fdinfo(fd, ret);
+	return r < 0 ? error_errno(err, -r, "read a mount's id") : 0;
+}
+
+const char *mount_hint(int code)
+{
+	switch (code) {
+	case ELOOP:
+		return " (a layer is there twice, or below another)";
+	case EBUSY:
+		return " (upperdir or workdir is in use by another mount)";
+	case EINVAL:
+	case ESTALE:
+		return " (the kernel's own log may tell why)";
+	default:
+		return "";
+	}
+}
+
+unsigned long mount_classic_flags(const struct spec *spec)
+{
+	uint64_t attrs = spec->attr_set;
+	unsigned long ret = 0;
+
+	if (spec->is_read_only)
+		attrs |= MOUNT_ATTR_RDONLY;
+	for (size_t i = 0; i < sizeof(attr_flags) / sizeof(*attr_flags); i++)
+		if (attrs & attr_flags[i].attr)
+			ret |= attr_flags[i].ms;
+	return ret;
+}
+
+/* Finds the line of a mount, or of one below it; the line is the caller's. */
+static int find_line(uint64_t id, bool is_below, char **ret,
+		     struct shale_error *err)
+{
+	auto_file file = open_text("/proc/thread-self/mountinfo");
+	auto_free char *line = NULL;
+	size_t room = 0;
+
+	if (!file)
+		return error_errno(err, errno,
+				   "open '/proc/thread-self/mountinfo'");
+	while (getline(&line, &room, file) > 0) {
+		char *end;
+		uint64_t self = strtoull(line, &end, 10);
+		uint64_t parent = strtoull(end, NULL, 10);
+
+		if ((is_below ? parent : self) == id) {
+			*ret = take_ptr(&line);
+			return 0;
+		}
+	}
+	return -ENOENT;
+}
+
+int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err)
+{
+	auto_free char *line = NULL;
+	char *end;
+	uint64_t id;
+	int r = mount_id(fd, &id, err);
+
+	if (r == 0)
+		r = find_line(id, false, &line, err);
+	if (r < 0)
+		return error_context(err, r, "find the mount in mountinfo");
+	(void)strtoull(line, &end, 10);
+	*ret = strtoull(end, NULL, 10);
+	return 0;
+}
+
+/* Until 5.12: only the mount itself, so there may be none below it. */
+static int remount(int fd, const struct spec *spec, struct shale_error *err)
+{
+	unsigned long flags = mount_classic_flags(spec), kept = 0, clear = 0;
+	char path[MOUNT_FD_PATH_SIZE];
+	auto_free char *line = NULL;
+	struct statvfs st;
+	uint64_t id;
+	int r = mount_id(fd, &id, err);
+
+	if (r < 0)
+		return r;
+	r = spec->is_recursive ? find_line(id, true, &line, err) : -ENOENT;
+	if (r == 0)
+		return error_fail(
+			err, EOPNOTSUPP,
+			"flags for a bind with mounts below it need Linux 5.12");
+	if (r != -ENOENT)
+		return r;
+	if (fstatvfs(fd, &st) < 0)
+		return error_errno(err, errno, "read the flags of a mount");
+	for (size_t i = 0; i < sizeof(kept_flags) / sizeof(*kept_flags); i++)
+		if (st.f_flag & kept_flags[i].st)
+			kept |= kept_flags[i].ms;
+	for (size_t i = 0; i < sizeof(attr_flags) / sizeof(*attr_flags); i++)
+		if (spec->attr_clear & attr_flags[i].attr)
+			clear |= attr_flags[i].ms;
+	if (spec->attr_clear & MOUNT_ATTR__ATIME)
+		clear |= ATIME_FLAGS;
+	mount_fd_path(fd, path);
+	if (mount(NULL, path, NULL,
+		  MS_REMOUNT | MS_BIND | (kept & ~clear) | flags, NULL) < 0)
+		return error_errno(err, errno, "set the flags of a mount");
+	return 0;
+}
+
+int mount_set_flags(int fd, const struct spec *spec, struct shale_error *err)
+{
+	struct mount_attr attr = { .attr_set = spec->attr_set,
+				   .attr_clr = spec->attr_clear };
+
+	if (spec->is_read_only)
+		attr.attr_set |= MOUNT_ATTR_RDONLY;
+	if (!attr.attr_set && !attr.attr_clr)
+		return 0;
+	if (mount_setattr(fd, "",
+			  AT_EMPTY_PATH |
+				  (spec->is_recursive ? AT_RECURSIVE : 0),
+			  &attr, sizeof(attr)) == 0)
+		return 0;
+	if (errno == ENOSYS)
+		return remount(fd, spec, err);
+	return error_errno(err, errno, "set the flags of a mount");
+}
+
+int mount_set_private(int fd, struct shale_error *err)
+{
+	struct mount_attr attr = { .propagation = MS_PRIVATE };
+	char path[MOUNT_FD_PATH_SIZE];
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+			  sizeof(attr)) == 0)
+		return 0;
+	if (errno == ENOSYS) { /* until 5.12 */
+		mount_fd_path(fd, path);
+		if (mount(NULL, path, NULL, MS_PRIVATE | MS_REC, NULL) == 0)
+			return 0;
+	}
+	return error_errno(err, errno, "make a mount private");
+}
+
+int mount_verify_mode(int fd, const struct spec *spec, struct shale_error *err)
+{
+	struct statvfs st;
+
+	if (fstatvfs(fd, &st) < 0)
+		return error_errno(err, errno, "read the flags of a mount");
+	if (spec->is_read_only) {
+		if (st.f_flag & ST_RDONLY)
+			return 0;
+		return error_fail(err, EIO,
+				  "came read-write though asked read-only");
+	}
+	if (!(st.f_flag & ST_RDONLY))
+		return 0;
+	if (spec->kind == SPEC_BIND)
+		return error_fail(
+			err, EROFS,
+			"came read-only though asked read-write: '%s' is on a read-only mount",
+			spec->source);
+	return error_fail(
+		err, EROFS,
+		"came read-only though asked read-write: the kernel could not write to workdir '%s'",
+		spec->work);
+}
+
+/*
+ * Layers as mountinfo shows them: "lowerdir=A:B", where "\:" of a path is
+ * "\134:", or "lowerdir+=A,lowerdir+=B".
+ */
+static size_t count_layers(const char *options)
+{
+	static const char plus[] = ",lowerdir+=";
+	const char *s = strstr(options, ",lowerdir=");
+	size_t n = 0, backslashes = 0;
+
+	if (!s) {
+		for (s = strstr(options, plus); s; s = strstr(s + 1, plus))
+			n++;
+		return n;
+	}
+	n = 1;
+	for (s += strlen(",lowerdir="); *s && !strchr(", \n", *s); s++) {
+		if (*s == ':' && backslashes % 2 == 0)
+			n++;
+		if (strncmp(s, "\\134", 4) == 0) {
+			backslashes++;
+			s += 3;
+		} else {
+			backslashes = 0;
+		}
+	}
+	return n;
+}
+
+int mount_verify_layers(int fd, const struct spec *spec,
+			struct shale_error *err)
+{
+	auto_free char *line = NULL;
+	const char *options;
+	uint64_t id;
+	size_t n;
+	int r = mount_id(fd, &id, err);
+
+	if (r == 0)
+		r = find_line(id, false, &line, err);
+	if (r < 0)
+		return error_context(err, r, "count the layers");
+	options = strstr(line, " - ");
+	n = options ? count_layers(options) : 0;
+	if (n != spec->lower_count)
+		return error_fail(err, EIO,
+				  "came with %zu layers, not with %zu", n,
+				  spec->lower_count);
+	return 0;
+}
+
+int mount_verify_place(int fd, const char *target, struct shale_error *err)
+{
+	auto_fd seen = -1;
+	uint64_t seen_id, id;
+	struct stat seen_st, st;
+	int r = mount_open_dir(target, "target", &seen, err);
+
+	if (r == 0)
+		r = mount_id(seen, &seen_id, err);
+	if (r == 0)
+		r = mount_id(fd, &id, err);
+	if (r < 0)
+		return r;
+	if (fstat(seen, &seen_st) < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "look at '%s'", target);
+	if (seen_id == id && seen_st.st_ino == st.st_ino)
+		return 0;
+	return error_fail(err, ESTALE, "mounted, but '%s' shows something else",
+			  target);
+}
+
+/* The mount point of a line of mountinfo: its fifth word. */
+static const char *place_of(const char *line, uint64_t *ret_self,
+			    uint64_t *ret_parent, size_t *ret_len)
+{
+	char *at;
+
+	*ret_self = strtoull(line, &at, 10);
+	*ret_parent = strtoull(at, &at, 10);
+	for (int word = 0; word < 2; word++) {
+		at += strspn(at, " ");
+		at += strcspn(at, " ");
+	}
+	at += strspn(at, " ");
+	*ret_len = strcspn(at, " ");
+	return at;
+}
+
+/* Whether another mount sits on the very root of this one. */
+static bool is_covered(uint64_t id)
+{
+	auto_file file = open_text("/proc/thread-self/mountinfo");
+	auto_free char *line = NULL;
+	auto_free char *place = NULL;
+	size_t room = 0, len;
+
+	/* Parents are listed before what is mounted on them. */
+	while (file && getline(&line, &room, file) > 0) {
+		uint64_t self, parent;
+		const char *at = place_of(line, &self, &parent, &len);
+
+		if (self == id && !place)
+			place = strndup(at, len);
+		else if (parent == id && place && strlen(place) == len &&
+			 strncmp(at, place, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+void mount_undo(int fd)
+{
+	char path[MOUNT_FD_PATH_SIZE];
+	uint64_t id;
+
+	if (mount_id(fd, &id, NULL) < 0 || is_covered(id))
+		return;
+	mount_fd_path(fd, path);
+	(void)umount2(path, MNT_DETACH);
+}

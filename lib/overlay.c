@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The built-in overlay snapshotter: its table, opening and closing.
+ */
+#include "overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "error.h"
+#include "format.h"
+#include "scope.h"
+
+void overlay_warn(const struct overlay *ov, const struct shale_error *error)
+{
+	if (ov->host && ov->host->log)
+		ov->host->log(ov->host->ctx, SHALE_LOG_WARNING, error->msg);
+}
+
+int overlay_opts_check(const struct shale_opts *opts, bool may_rebase,
+		       struct shale_error *err)
+{
+	const unsigned char *bytes = (const unsigned char *)opts;
+
+	if (!opts)
+		return 0;
+	if (opts->size < sizeof(*opts))
+		return error_fail(err, EINVAL, "the options' size %u is wrong",
+				  opts->size);
+	for (size_t i = sizeof(*opts); i < opts->size; i++)
+		if (bytes[i])
+			return error_fail(
+				err, E2BIG,
+				"the options ask for something that this version does not know");
+	if (opts->flags)
+		return error_fail(err, EINVAL, "unknown flags 0x%x",
+				  opts->flags);
+	if (!may_rebase && opts->parent && *opts->parent)
+		return error_fail(
+			err, EINVAL,
+			"only a commit takes a parent in its options");
+	return 0;
+}
+
+static void overlay_close(void *self)
+{
+	struct overlay *ov = self;
+
+	if (!ov)
+		return;
+	cache_free(ov->cache);
+	for (char **option = ov->mount_options; option && *option; option++)
+		free(*option);
+	free(ov->mount_options);
+	free(ov->root_path);
+	drop_fd(&ov->root_fd);
+	drop_fd(&ov->room_fd[ROOM_ACTIVE]);
+	drop_fd(&ov->room_fd[ROOM_SNAPSHOTS]);
+	drop_fd(&ov->staging_fd);
+	drop_fd(&ov->trash_fd);
+	drop_fd(&ov->lock_fd);
+	free(ov);
+}
+
+static void drop_overlay(struct overlay **ov)
+{
+	overlay_close(*ov);
+	*ov = NULL;
+}
+
+static int bad_value(const char *key, const char *value,
+		     struct shale_error *err)
+{
+	return error_fail(err, EINVAL, "configuration %s: bad value '%s'", key,
+			  value);
+}
+
+static int set_durability(struct overlay *ov, const char *value,
+			  struct shale_error *err)
+{
+	if (!strcmp(value, "none"))
+		ov->durability = DURABLE_NONE;
+	else if (!strcmp(value, "layer"))
+		ov->durability = DURABLE_LAYER;
+	else if (!strcmp(value, "all"))
+		ov->durability = DURABLE_ALL;
+	else
+		return bad_value("durability", value, err);
+	return 0;
+}
+
+static int set_lock_timeout(struct overlay *ov, const char *value,
+			    struct shale_error *err)
+{
+	char *end;
+
+	errno = 0;
+	ov->lock_timeout_ms = strtoll(value, &end, 10);
+	if (errno || end == value || *end || ov->lock_timeout_ms < 0)
+		return bad_value("lock_timeout_ms", value, err);
+	return 0;
+}
+
+static int add_mount_option(struct overlay *ov, const char *value,
+			    struct shale_error *err)
+{
+	static const char *const ours[] = { "lowerdir", "upperdir", "workdir",
+					    "lowerdir+", "datadir+" };
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (!strncmp(value, ours[i], strlen(ours[i])) &&
+		    value[strlen(ours[i])] == '=')
+			return bad_value("mount_option", value, err);
+	if (!*value)
+		return bad_value("mount_option", value, err);
+	while (ov->mount_options[n])
+		n++;
+	ov->mount_options[n] = strdup(value);
+	return ov->mount_options[n] ? 0
+				    : error_fail(err, ENOMEM, "out of memory");
+}
+
+static int set_flag(bool *flag, const char *key, const char *value,
+		    struct shale_error *err)
+{
+	if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+		return bad_value(key, value, err);
+	*flag = !strcmp(value, "yes");
+	return 0;
+}
+
+static int configure_one(struct overlay *ov, const char *key, const char *value,
+			 bool *create, struct shale_error *err)
+{
+	if (!strcmp(key, "durability"))
+		return set_durability(ov, value, err);
+	if (!strcmp(key, "lock_timeout_ms"))
+		return set_lock_timeout(ov, value, err);
+	if (!strcmp(key, "mount_option"))
+		return add_mount_option(ov, value, err);
+	if (!strcmp(key, "create"))
+		return set_flag(create, key, value, err);
+	if (!strcmp(key, "any_filesystem"))
+		return set_flag(&ov->any_filesystem, key, value, err);
+	return error_fail(err, EINVAL, "configuration: unknown key '%s'", key);
+}
+
+static int configure(struct overlay *ov, const char *const *config,
+		     bool *create, struct shale_error *err)
+{
+	size_t pairs = 0;
+	int r = 0;
+
+	while (config && config[2 * pairs] && config[2 * pairs + 1])
+		pairs++;
+	ov->mount_options = calloc(pairs + 1, sizeof(*ov->mount_options));
+	if (!ov->mount_options)
+		return error_fail(err, ENOMEM, "out of memory");
+	for (; r == 0 && config && *config; config += config[1] ? 2 : 1)
+		r = config[1] ? configure_one(ov, config[0], config[1], create,
+					      err)
+			      : error_fail(err, EINVAL,
+					   "configuration: '%s' has no value",
+					   config[0]);
+	return r;
+}
+
+/* Whether overlayfs must keep its marks in user.*, as in a namespace of ours
+ * where trusted.* is the initial one's alone.
+ */
+static bool in_user_namespace(void)
+{
+	char map[64], *next;
+	auto_fd fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, map, sizeof(map) - 1);
+
+	if (n < 0)
+		return false;
+	map[n] = '\0';
+	return strtoul(map, &next, 10) != 0 || strtoul(next, &next, 10) != 0 ||
+	       strtoul(next, &next, 10) != UINT32_MAX;
+}
+
+static int overlay_open(const struct shale_host *host, int root_fd,
+			const char *root_path, const char *const *config,
+			void **ret_self, struct shale_error *err)
+{
+	__attribute__((cleanup(drop_overlay))) struct overlay *ov =
+		calloc(1, sizeof(*ov));
+	bool create = false;
+	int r;
+
+	if (!ov)
+		return error_fail(err, ENOMEM, "open '%s': out of memory",
+				  root_path);
+	ov->host = host;
+	ov->root_fd = ov->staging_fd = ov->trash_fd = ov->lock_fd = -1;
+	ov->room_fd[ROOM_ACTIVE] = ov->room_fd[ROOM_SNAPSHOTS] = -1;
+	ov->durability = DURABLE_LAYER;
+	ov->lock_timeout_ms = -1;
+	ov->userxattr = in_user_namespace();
+	ov->cache = cache_new();
+	ov->root_path = strdup(root_path);
+	ov->root_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (ov->root_fd < 0)
+		return error_errno(err, errno, "open '%s'", root_path);
+	if (!ov->cache || !ov->root_path)
+		return error_fail(err, ENOMEM, "open '%s': out of memory",
+				  root_path);
+	r = configure(ov, config, &create, err);
+	if (r == 0)
+		r = format_check_root(ov, err);
+	if (r == 0 && create)
+		r = format_create(ov, err);
+	if (r == 0)
+		r = format_open(ov, err);
+	if (r < 0)
+		return error_context(err, r, "open '%s'", root_path);
+	*ret_self = take_ptr(&ov);
+	return 0;
+}
+
+const struct shale_snapshotter overlay_snapshotter = {
+	.size = sizeof(overlay_snapshotter),
+	.abi = SHALE_PLUGIN_ABI,
+	.name = "overlay",
+	.version = PACKAGE_VERSION,
+	.description = "layers joined by overlayfs",
+	.features = SHALE_FEAT_PARALLEL,
+	.open = overlay_open,
+	.close = overlay_close,
+	.prepare = overlay_prepare,
+	.view = overlay_view,
+	.mounts = overlay_mounts,
+	.commit = overlay_commit,
+	.remove = overlay_remove,
+	.parent = overlay_parent,
+	.exists = overlay_exists,
+	.delete_ = overlay_delete,
+	.walk = overlay_walk,
+	.active = overlay_active,
+	.stat = overlay_stat,
+	.update = overlay_update,
+	.usage = overlay_usage,
+	.cleanup = overlay_cleanup,
+	.check = overlay_check,
+	.verify = overlay_verify,
+};

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The overlay snapshotter's handle, shared by the files that implement its
+ * operations, and the names of what a store holds.  shale-store(5) is the
+ * manual of the layout.
+ */
+#ifndef LIB_OVERLAY_H
+#define LIB_OVERLAY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "id.h"
+#include "snapshotter.h"
+
+#define OVERLAY_FORMAT "1"
+
+enum room { ROOM_ACTIVE, ROOM_SNAPSHOTS };
+
+enum durability { DURABLE_NONE, DURABLE_LAYER, DURABLE_ALL };
+
+struct cache;
+struct record;
+
+struct overlay {
+	const struct shale_host *host;
+	char *root_path;
+	int root_fd;
+	int room_fd[2]; /* by enum room */
+	int staging_fd, trash_fd;
+	int lock_fd; /* for reading the generation, never for flock */
+	enum durability durability;
+	int64_t lock_timeout_ms; /* negative: for ever */
+	char **mount_options;	 /* NULL-terminated; never NULL */
+	bool any_filesystem;
+	bool userxattr; /* we are in a user namespace of our own */
+	struct cache *cache;
+};
+
+extern const struct shale_snapshotter overlay_snapshotter;
+
+/** overlay_cancelled - whether the host said stop */
+static inline bool overlay_cancelled(const struct overlay *ov)
+{
+	return ov->host && ov->host->cancelled &&
+	       ov->host->cancelled(ov->host->ctx);
+}
+
+/** overlay_stop - the same in the form that fs_remove_tree takes */
+static inline int overlay_stop(void *ov)
+{
+	return overlay_cancelled(ov);
+}
+
+/** overlay_warn - a line for the host's log; takes no ownership */
+void overlay_warn(const struct overlay *ov, const struct shale_error *error);
+
+/**
+ * overlay_opts_check - refuse what this version does not know
+ * @may_rebase: whether opts->parent may be given
+ */
+int overlay_opts_check(const struct shale_opts *opts, bool may_rebase,
+		       struct shale_error *err);
+
+/* The operations, one file each or a few; snapshotter.h tells of them. */
+int overlay_prepare(void *self, const char *key, const char *parent,
+		    const struct shale_opts *opts, struct shale_error *err);
+int overlay_view(void *self, const char *key, const char *parent,
+		 const struct shale_opts *opts, struct shale_error *err);
+int overlay_mounts(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		   struct shale_error *err);
+int overlay_commit(void *self, const char *name, const char *key,
+		   const struct shale_opts *opts, struct shale_error *err);
+int overlay_remove(void *self, const char *key, struct shale_error *err);
+int overlay_parent(void *self, const char *name, char *ret_parent,
+		   struct shale_error *err);
+int overlay_exists(void *self, const char *name, struct shale_error *err);
+int overlay_delete(void *self, const char *name, struct shale_error *err);
+int overlay_walk(void *self, shale_walk_fn *fn, void *ctx,
+		 struct shale_error *err);
+int overlay_active(void *self, shale_walk_fn *fn, void *ctx,
+		   struct shale_error *err);
+int overlay_stat(void *self, const char *name, shale_walk_fn *fn, void *ctx,
+		 struct shale_error *err);
+int overlay_update(void *self, const char *name, const char *const *labels,
+		   const char *const *fields, struct shale_error *err);
+int overlay_usage(void *self, const char *name, struct shale_usage *ret,
+		  struct shale_error *err);
+int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err);
+int overlay_check(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		  struct shale_error *err);
+
+/** overlay_emit - give @emit the mount of a record */
+int overlay_emit(struct overlay *ov, const struct record *record,
+		 shale_mount_fn *emit, void *ctx, struct shale_error *err);
+int overlay_verify(void *self, struct shale_error *err);
+
+#endif

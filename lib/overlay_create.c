@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * prepare and view: a directory is built in staging/, its kind fact last, and
+ * appears in active/ by one rename.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "error.h"
+#include "facts.h"
+#include "labels.h"
+#include "overlay.h"
+#include "record.h"
+#include "scope.h"
+#include "staging.h"
+
+struct creation {
+	struct overlay *ov;
+	uint32_t kind;
+	const char *key;
+	char id[ID_SIZE];
+	struct record *parent; /* NULL for none */
+	char **labels;
+};
+
+static void creation_drop(struct creation *creation)
+{
+	drop_record(&creation->parent);
+	drop_labels(&creation->labels);
+}
+
+#define auto_creation __attribute__((cleanup(creation_drop))) struct creation
+
+static int check_parent(struct creation *creation, const char *parent,
+			struct shale_error *err)
+{
+	int r;
+
+	if (!parent || !*parent)
+		return 0;
+	r = name_check(parent, "parent", err);
+	if (r == 0)
+		r = record_find(creation->ov, parent, &creation->parent, err);
+	if (r < 0)
+		return error_context(err, r, "parent '%s'", parent);
+	if (creation->parent->kind != SHALE_KIND_COMMITTED)
+		return error_fail(err, EINVAL,
+				  "the parent '%s' is not committed", parent);
+	return 0;
+}
+
+static int check_arguments(struct creation *creation, const char *key,
+			   const char *parent, const struct shale_opts *opts,
+			   struct shale_error *err)
+{
+	int r = name_check(key, "key", err);
+
+	if (r == 0)
+		r = overlay_opts_check(opts, false, err);
+	if (r == 0)
+		r = labels_new(opts ? opts->labels : NULL, &creation->labels,
+			       err);
+	if (r < 0)
+		return r;
+	r = id_from_name(key, creation->id);
+	if (r < 0)
+		return error_fail(err, -r, "hash the key: out of memory");
+	return check_parent(creation, parent, err);
+}
+
+/* Asked twice: early, to build nothing in vain, and under the lock. */
+static int check_free(const struct creation *creation, struct shale_error *err)
+{
+	return facts_check_free(creation->ov, creation->id, creation->key, err);
+}
+
+/* The root directory looks like the parent's; 0755 and ours without one. */
+static int make_fs(const struct creation *creation, int dir_fd)
+{
+	struct stat st = { .st_mode = 0755,
+			   .st_uid = geteuid(),
+			   .st_gid = getegid() };
+	char path[ID_SIZE + sizeof("/fs")];
+
+	if (creation->parent) {
+		(void)stpcpy(stpcpy(path, creation->parent->id), "/fs");
+		if (fstatat(creation->ov->room_fd[ROOM_SNAPSHOTS], path, &st,
+			    AT_SYMLINK_NOFOLLOW) < 0)
+			return -errno;
+	}
+	return dir_create(dir_fd, "fs", st.st_mode & 07777, st.st_uid,
+			  st.st_gid);
+}
+
+static int build(const struct creation *creation, int dir_fd,
+		 struct shale_error *err)
+{
+	int r = 0;
+
+	if (creation->kind == SHALE_KIND_ACTIVE || !creation->parent)
+		r = make_fs(creation, dir_fd);
+	if (r == 0 && creation->kind == SHALE_KIND_ACTIVE && creation->parent)
+		r = dir_create(dir_fd, "work", 0700, geteuid(), getegid());
+	if (r == 0)
+		r = facts_write(dir_fd, creation->kind, creation->key,
+				creation->parent ? creation->parent->id : "",
+				(const char *const *)creation->labels);
+	if (r == 0 && creation->ov->durability == DURABLE_ALL &&
+	    fsync(dir_fd) < 0)
+		r = -errno;
+	return r < 0 ? error_errno(err, -r, "build it in staging") : 0;
+}
+
+static int check_under_lock(const struct creation *creation,
+			    struct shale_error *err)
+{
+	int r = check_free(creation, err);
+
+	if (r < 0 || !creation->parent)
+		return r;
+	r = record_is_there(creation->ov, ROOM_SNAPSHOTS, creation->parent->id,
+			    creation->parent->name, err);
+	if (r == 0)
+		return error_fail(err, ENOENT, "parent '%s': no such snapshot",
+				  creation->parent->name);
+	return r < 0 ? r : 0;
+}
+
+static int publish(const struct creation *creation, struct staged *staged,
+		   char trash[ID_SIZE], struct shale_error *err)
+{
+	struct overlay *ov = creation->ov;
+	auto_writer writer = WRITER_INIT;
+	int r = writer_begin(ov, &writer, err);
+
+	if (r == 0)
+		r = check_under_lock(creation, err);
+	if (r == 0)
+		r = writer_change(&writer, err);
+	if (r == 0)
+		r = staged_publish(staged, ROOM_ACTIVE, creation->id, trash,
+				   err);
+	if (r == 0 && creation->parent)
+		cache_count(ov->cache, creation->parent->id, 1);
+	return r;
+}
+
+/* What can't be made durable is not to be there: a failed call changes nothing.
+ */
+static void retract(const struct creation *creation)
+{
+	struct overlay *ov = creation->ov;
+	char trash[ID_SIZE] = "";
+	{
+		auto_writer writer = WRITER_INIT;
+
+		if (writer_begin(ov, &writer, NULL) < 0 ||
+		    writer_change(&writer, NULL) < 0 ||
+		    trash_move(ov, ov->room_fd[ROOM_ACTIVE], creation->id,
+			       trash) < 0)
+			return;
+		cache_forget(ov->cache, ROOM_ACTIVE, creation->id);
+		if (creation->parent)
+			cache_count(ov->cache, creation->parent->id, -1);
+	}
+	trash_empty(ov, trash);
+}
+
+static int create(struct creation *creation, struct shale_error *err)
+{
+	struct overlay *ov = creation->ov;
+	auto_staged staged = STAGED_INIT;
+	char trash[ID_SIZE] = "";
+	int r = check_free(creation, err);
+
+	if (r == 0)
+		r = staged_new(ov, &staged, err);
+	if (r == 0)
+		r = build(creation, staged.fd, err);
+	if (r == 0)
+		r = publish(creation, &staged, trash, err);
+	trash_empty(ov, trash);
+	if (r == 0 && ov->durability == DURABLE_ALL &&
+	    fsync(ov->room_fd[ROOM_ACTIVE]) < 0) {
+		r = error_errno(err, errno, "sync '%s/active'", ov->root_path);
+		retract(creation);
+	}
+	return r;
+}
+
+int overlay_prepare(void *self, const char *key, const char *parent,
+		    const struct shale_opts *opts, struct shale_error *err)
+{
+	auto_creation creation = { .ov = self,
+				   .kind = SHALE_KIND_ACTIVE,
+				   .key = key };
+	int r = check_arguments(&creation, key, parent, opts, err);
+
+	if (r == 0)
+		r = create(&creation, err);
+	return r < 0 ? error_context(err, r, "prepare '%s'", key ? key : "")
+		     : r;
+}
+
+int overlay_view(void *self, const char *key, const char *parent,
+		 const struct shale_opts *opts, struct shale_error *err)
+{
+	auto_creation creation = { .ov = self,
+				   .kind = SHALE_KIND_VIEW,
+				   .key = key };
+	int r = check_arguments(&creation, key, parent, opts, err);
+
+	if (r == 0)
+		r = create(&creation, err);
+	return r < 0 ? error_context(err, r, "view '%s'", key ? key : "") : r;
+}

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The operations that only look: stat, parent, exists, walk, active, check,
+ * verify.  None takes the lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "inuse.h"
+#include "overlay.h"
+#include "record.h"
+#include "scope.h"
+#include "usage.h"
+
+static int find(void *self, const char *name, struct record **ret,
+		struct shale_error *err)
+{
+	int r = name_check(name, "name", err);
+
+	return r < 0 ? r : record_find(self, name, ret, err);
+}
+
+int overlay_stat(void *self, const char *name, shale_walk_fn *fn, void *ctx,
+		 struct shale_error *err)
+{
+	auto_record record = NULL;
+	struct shale_info info;
+	int r = find(self, name, &record, err);
+
+	if (r < 0)
+		return error_context(err, r, "stat '%s'", name ? name : "");
+	info = record_info(record);
+	return fn(ctx, &info);
+}
+
+int overlay_parent(void *self, const char *name, char *ret_parent,
+		   struct shale_error *err)
+{
+	auto_record record = NULL;
+	int r = find(self, name, &record, err);
+
+	if (r < 0)
+		return error_context(err, r, "parent '%s'", name ? name : "");
+	(void)stpcpy(ret_parent, record->parent);
+	return 0;
+}
+
+int overlay_exists(void *self, const char *name, struct shale_error *err)
+{
+	auto_record record = NULL;
+	int r = find(self, name, &record, err);
+
+	return r < 0 ? error_context(err, r, "exists '%s'", name ? name : "")
+		     : 0;
+}
+
+struct visit {
+	struct overlay *ov;
+	enum room room;
+	shale_walk_fn *fn;
+	void *ctx;
+	struct shale_error *err;
+	int damage; /* 0, or -EUCLEAN: one could not be visited */
+};
+
+static int visit_id(void *ctx, const char *id)
+{
+	struct visit *visit = ctx;
+	auto_record record = NULL;
+	struct shale_info info;
+	int r = record_load(visit->ov, visit->room, id, &record, visit->err);
+
+	if (r == -ENOENT) /* uncertified, or removed since the listing */
+		return 0;
+	if (r == -EUCLEAN) { /* told at the end; the others come first */
+		visit->damage = r;
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	info = record_info(record);
+	return visit->fn(visit->ctx, &info);
+}
+
+int overlay_walk(void *self, shale_walk_fn *fn, void *ctx,
+		 struct shale_error *err)
+{
+	struct visit visit = { self, ROOM_SNAPSHOTS, fn, ctx, err, 0 };
+	int r = record_each_id(self, ROOM_SNAPSHOTS, visit_id, &visit, err);
+
+	r = r == 0 ? visit.damage : r;
+	return r < 0 ? error_context(err, r, "walk") : r;
+}
+
+int overlay_active(void *self, shale_walk_fn *fn, void *ctx,
+		   struct shale_error *err)
+{
+	struct visit visit = { self, ROOM_ACTIVE, fn, ctx, err, 0 };
+	int r = record_each_id(self, ROOM_ACTIVE, visit_id, &visit, err);
+
+	r = r == 0 ? visit.damage : r;
+	return r < 0 ? error_context(err, r, "active") : r;
+}
+
+static int check_record(struct overlay *ov, const struct record *record,
+			shale_mount_fn *emit, void *ctx,
+			struct shale_error *err)
+{
+	auto_locked_fd dir_fd = -1;
+	auto_fd fs_fd = -1;
+	int r;
+
+	if (record->kind == SHALE_KIND_COMMITTED)
+		return error_fail(err, EBADFD, "it is committed");
+	r = inuse_check_user(record, err);
+	if (r == 0)
+		r = inuse_lock(ov, record, emit ? LOCK_EX : LOCK_SH, &dir_fd,
+			       err);
+	if (r < 0)
+		return r;
+	if (record->kind != SHALE_KIND_ACTIVE)
+		return emit ? overlay_emit(ov, record, emit, ctx, err) : 0;
+	fs_fd = openat(dir_fd, "fs",
+		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fs_fd < 0)
+		return error_errno(err, errno, "open '%s/active/%s/fs'",
+				   ov->root_path, record->id);
+	r = inuse_check_mounted(record, fs_fd, err);
+	if (r < 0 || !emit)
+		return r;
+	return overlay_emit(ov, record, emit, ctx, err);
+}
+
+int overlay_check(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		  struct shale_error *err)
+{
+	auto_record record = NULL;
+	int r = find(self, key, &record, err);
+
+	if (r == 0)
+		r = check_record(self, record, emit, ctx, err);
+	return r < 0 ? error_context(err, r, "check '%s'", key ? key : "") : r;
+}
+
+struct verification {
+	struct overlay *ov;
+	size_t committed;
+	struct shale_error *err;
+};
+
+static int count_committed(void *ctx, const char *id)
+{
+	(void)id;
+	((struct verification *)ctx)->committed++;
+	return 0;
+}
+
+/* A chain that is longer than there are snapshots runs in a circle. */
+static int verify_chain(struct verification *v, const char *name)
+{
+	auto_record record = NULL;
+	size_t length = 0;
+	int r = record_find(v->ov, name, &record, v->err);
+
+	while (r == 0 && *record->parent_id) {
+		struct record *parent = NULL;
+
+		if (length++ > v->committed)
+			return error_fail(v->err, EUCLEAN,
+					  "the parents of '%s' run in a circle",
+					  name);
+		r = record_load(v->ov, ROOM_SNAPSHOTS, record->parent_id,
+				&parent, v->err);
+		record_unref(record);
+		record = parent;
+	}
+	return r;
+}
+
+/* Reading a record compares each fact with its directory and its parent. */
+static int verify_info(void *ctx, const struct shale_info *info)
+{
+	struct verification *v = ctx;
+	struct shale_usage usage = { .size = sizeof(usage) };
+	int r = verify_chain(v, info->name);
+
+	if (r == 0 && info->kind == SHALE_KIND_COMMITTED)
+		r = overlay_usage(v->ov, info->name, &usage, v->err);
+	if (r != -ENOENT)
+		return r;
+	error_clear(v->err); /* removed meanwhile */
+	return 0;
+}
+
+int overlay_verify(void *self, struct shale_error *err)
+{
+	struct verification v = { .ov = self, .err = err };
+	int r = record_each_id(self, ROOM_SNAPSHOTS, count_committed, &v, err);
+
+	if (r == 0)
+		r = overlay_walk(self, verify_info, &v, err);
+	if (r == 0)
+		r = overlay_active(self, verify_info, &v, err);
+	return r < 0 ? error_context(err, r, "verify") : r;
+}

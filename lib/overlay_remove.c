@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * remove and delete: one rename into trash/ under the lock, then the files go
+ * without it.  On a full disk, where even that rename has no room, the kind
+ * fact is unlinked instead, which only frees.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "children.h"
+#include "error.h"
+#include "fs.h"
+#include "inuse.h"
+#include "lock.h"
+#include "overlay.h"
+#include "record.h"
+#include "scope.h"
+#include "staging.h"
+
+/* Counting outside the lock, until the last try counts under it. */
+#define COUNT_TRIES 3
+
+/* What a removal leaves to be deleted once the lock is free. */
+struct remains {
+	char trash[ID_SIZE]; /* its name in trash/, or "" */
+	bool in_place; /* no room for the rename: dir_fd is to be emptied */
+};
+
+/* Makes a certified directory disappear; the lock is held. */
+static int take_away(struct writer *writer, const struct record *record,
+		     int dir_fd, struct remains *remains,
+		     struct shale_error *err)
+{
+	struct overlay *ov = writer->ov;
+	int r = writer_change(writer, err);
+
+	if (r < 0)
+		return r;
+	r = trash_move(ov, ov->room_fd[record->room], record->id,
+		       remains->trash);
+	if (r == -ENOSPC || r == -EDQUOT) {
+		r = unlinkat(dir_fd, record_kind_fact(record->kind), 0) < 0
+			    ? -errno
+			    : 0;
+		remains->in_place = r == 0;
+	}
+	if (r < 0)
+		return error_errno(err, -r, "move '%s' to trash", record->id);
+	cache_forget(ov->cache, record->room, record->id);
+	cache_count(ov->cache, record->parent_id, -1);
+	return 0;
+}
+
+static void delete_remains(struct overlay *ov, const struct record *record,
+			   int dir_fd, const struct remains *remains)
+{
+	trash_empty(ov, remains->trash);
+	if (!remains->in_place)
+		return;
+	/* By descriptor: the name may already be a new snapshot's, which a
+	 * rmdir can't hurt since that is never empty.
+	 */
+	(void)fs_empty(dir_fd, overlay_stop, ov);
+	(void)unlinkat(ov->room_fd[record->room], record->id, AT_REMOVEDIR);
+}
+
+static int sync_room(struct overlay *ov, enum room room,
+		     struct shale_error *err)
+{
+	if (ov->durability != DURABLE_ALL || fsync(ov->room_fd[room]) == 0)
+		return 0;
+	return error_errno(
+		err, errno, "it is removed, but to sync '%s/%s' failed",
+		ov->root_path, room == ROOM_ACTIVE ? "active" : "snapshots");
+}
+
+/* Looks again under the lock: a door may have adopted the key meanwhile. */
+static int check_removable(struct overlay *ov, const struct record *seen,
+			   struct shale_error *err)
+{
+	auto_record now = NULL;
+	int r = record_load_removable(ov, seen->room, seen->id, &now, err);
+
+	if (r == -ENOENT || (r == 0 && now->ino != seen->ino))
+		return error_fail(err, ENOENT, "no such snapshot");
+	return r < 0 ? r : inuse_check_user(now, err);
+}
+
+static int find_removable(struct overlay *ov, const char *name,
+			  struct record **ret, struct shale_error *err)
+{
+	int r = record_find(ov, name, ret, err);
+
+	if (r != -EUCLEAN)
+		return r;
+	error_clear(err);
+	return record_find_removable(ov, name, ret, err);
+}
+
+static int remove_record(struct overlay *ov, const struct record *record,
+			 struct shale_error *err)
+{
+	struct remains remains = { .in_place = false };
+	auto_locked_fd dir_fd = -1;
+	int r = inuse_lock(ov, record, LOCK_EX, &dir_fd, err);
+
+	if (r < 0)
+		return r;
+	{
+		auto_writer writer = WRITER_INIT;
+
+		r = writer_begin(ov, &writer, err);
+		if (r == 0)
+			r = check_removable(ov, record, err);
+		if (r == 0)
+			r = take_away(&writer, record, dir_fd, &remains, err);
+	}
+	if (r < 0)
+		return r;
+	r = sync_room(ov, ROOM_ACTIVE, err);
+	delete_remains(ov, record, dir_fd, &remains);
+	return r;
+}
+
+int overlay_remove(void *self, const char *key, struct shale_error *err)
+{
+	struct overlay *ov = self;
+	auto_record record = NULL;
+	int r = name_check(key, "key", err);
+
+	if (r == 0)
+		r = find_removable(ov, key, &record, err);
+	if (r == 0 && record->kind == SHALE_KIND_COMMITTED)
+		r = error_fail(err, EBADFD,
+			       "it is committed: delete is for those");
+	if (r == 0)
+		r = inuse_check_user(record, err);
+	if (r == 0)
+		r = remove_record(ov, record, err);
+	return r < 0 ? error_context(err, r, "remove '%s'", key ? key : "") : r;
+}
+
+static int has_children(long n, struct shale_error *err)
+{
+	return error_fail(err, EBUSY, "it has %ld %s", n,
+			  n == 1 ? "child" : "children");
+}
+
+/* Under the lock, so that it is the very directory which is taken away. */
+static int open_same(struct overlay *ov, const struct record *seen, int *ret_fd,
+		     struct shale_error *err)
+{
+	int r = record_is_there(ov, seen->room, seen->id, seen->name, err);
+
+	if (r == 0)
+		return error_fail(err, ENOENT, "no such snapshot");
+	if (r < 0)
+		return r;
+	*ret_fd = openat(ov->room_fd[seen->room], seen->id,
+			 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? error_errno(err, errno, "open '%s/snapshots/%s'",
+					 ov->root_path, seen->id)
+			   : 0;
+}
+
+/* One try; 1 where the store changed between the count and the lock. */
+static int try_delete(struct overlay *ov, const struct record *record,
+		      int *ret_fd, bool is_last, struct remains *remains,
+		      struct shale_error *err)
+{
+	auto_writer writer = WRITER_INIT;
+	uint64_t generation;
+	long n;
+	int r = children_count(ov, record->id, &generation, &n, err);
+
+	if (r < 0)
+		return r;
+	if (n > 0 && !(generation & 1))
+		return has_children(n, err);
+	r = writer_begin(ov, &writer, err);
+	if (r < 0)
+		return r;
+	if (writer.generation != generation && !is_last)
+		return 1;
+	if (writer.generation != generation) {
+		r = children_count_locked(ov, record->id, &n, err);
+		if (r < 0)
+			return r;
+		if (n > 0)
+			return has_children(n, err);
+	}
+	r = open_same(ov, record, ret_fd, err);
+	if (r < 0)
+		return r;
+	return take_away(&writer, record, *ret_fd, remains, err);
+}
+
+static int delete_record(struct overlay *ov, const struct record *record,
+			 struct shale_error *err)
+{
+	struct remains remains = { .in_place = false };
+	auto_fd dir_fd = -1;
+	int r = 1;
+
+	for (int try = 1; r == 1; try++)
+		r = try_delete(ov, record, &dir_fd, try == COUNT_TRIES,
+			       &remains, err);
+	if (r < 0)
+		return r;
+	r = sync_room(ov, ROOM_SNAPSHOTS, err);
+	delete_remains(ov, record, dir_fd, &remains);
+	return r;
+}
+
+int overlay_delete(void *self, const char *name, struct shale_error *err)
+{
+	struct overlay *ov = self;
+	auto_record record = NULL;
+	int r = name_check(name, "name", err);
+
+	if (r == 0)
+		r = find_removable(ov, name, &record, err);
+	if (r == 0 && record->kind != SHALE_KIND_COMMITTED)
+		r = error_fail(err, EBADFD,
+			       "it is not committed: remove is for those");
+	if (r == 0)
+		r = delete_record(ov, record, err);
+	return r < 0 ? error_context(err, r, "delete '%s'", name ? name : "")
+		     : r;
+}

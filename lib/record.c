@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading facts.  The set of facts is the room's (key* in active/, name* in
+ * snapshots/), so that a commit in progress is invisible; the descriptor pins
+ * the inode, and the second look at the name tells whether what was missing
+ * had only moved on.
+ */
+#include "record.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "error.h"
+#include "fs.h"
+#include "labels.h"
+#include "lock.h"
+#include "scope.h"
+
+/* A directory that is another one each time we look: not for ever. */
+#define RELOOK_TRIES 1000
+#define PARENT_PREFIX "../../snapshots/"
+
+static const char *const room_names[] = {
+	[ROOM_ACTIVE] = "active",
+	[ROOM_SNAPSHOTS] = "snapshots",
+};
+
+struct record *record_ref(struct record *record)
+{
+	atomic_fetch_add(&record->refs, 1);
+	return record;
+}
+
+void record_unref(struct record *record)
+{
+	if (!record || atomic_fetch_sub(&record->refs, 1) != 1)
+		return;
+	free(record->name);
+	free(record->parent);
+	labels_free(record->labels);
+	free(record);
+}
+
+const char *record_kind_fact(uint32_t kind)
+{
+	switch (kind) {
+	case SHALE_KIND_ACTIVE:
+		return "key";
+	case SHALE_KIND_VIEW:
+		return "view";
+	default:
+		return "name";
+	}
+}
+
+static int64_t mtime_ns(const struct stat *st)
+{
+	return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+/* The facts that certify a directory in a room; the first that is there. */
+static const uint32_t kinds_of[2][3] = {
+	[ROOM_ACTIVE] = { SHALE_KIND_ACTIVE, SHALE_KIND_VIEW, 0 },
+	[ROOM_SNAPSHOTS] = { SHALE_KIND_COMMITTED, 0, 0 },
+};
+
+static int contradiction(const struct record *record, struct shale_error *err,
+			 const char *what)
+{
+	return error_fail(err, EUCLEAN, "'%s/%s' contradicts itself: %s",
+			  room_names[record->room], record->id, what);
+}
+
+static int read_kind(int dir_fd, struct record *record, struct shale_error *err)
+{
+	char text[FS_LINK_SIZE], id[ID_SIZE];
+	struct stat st;
+
+	for (const uint32_t *kind = kinds_of[record->room]; *kind; kind++) {
+		const char *fact = record_kind_fact(*kind);
+		int r = fs_read_link(dir_fd, fact, text);
+
+		if (r == -ENOENT)
+			continue;
+		if (r == -EINVAL)
+			return contradiction(record, err,
+					     "its kind fact is no symlink");
+		if (r < 0)
+			return error_errno(err, -r, "read '%s/%s/%s'",
+					   room_names[record->room], record->id,
+					   fact);
+		if (record->kind)
+			return contradiction(record, err,
+					     "it is an active and a view");
+		if (fstatat(dir_fd, fact, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT
+				       ? -ENOENT
+				       : error_errno(err, errno,
+						     "stat '%s/%s/%s'",
+						     room_names[record->room],
+						     record->id, fact);
+		record->kind = *kind;
+		record->created_ns = mtime_ns(&st);
+		record->name = strdup(text);
+		if (!record->name)
+			return error_fail(err, ENOMEM,
+					  "read '%s': out of memory", text);
+	}
+	if (!record->kind)
+		return -ENOENT;
+	if (id_from_name(record->name, id) < 0 || strcmp(id, record->id) != 0)
+		return contradiction(record, err,
+				     "its name belongs to another directory");
+	return 0;
+}
+
+/* Reads the parent's own name, which can't change while it has a child. */
+static int read_parent_name(const struct overlay *ov, struct record *record,
+			    struct shale_error *err)
+{
+	char path[ID_SIZE + sizeof("/name")], text[FS_LINK_SIZE], id[ID_SIZE];
+	int r;
+
+	(void)stpcpy(stpcpy(path, record->parent_id), "/name");
+	r = fs_read_link(ov->room_fd[ROOM_SNAPSHOTS], path, text);
+	if (r == -ENOENT)
+		return contradiction(record, err, "its parent does not exist");
+	if (r < 0)
+		return error_errno(err, -r, "read 'snapshots/%s'", path);
+	if (id_from_name(text, id) < 0 || strcmp(id, record->parent_id) != 0)
+		return contradiction(record, err,
+				     "its parent has another's name");
+	record->parent = strdup(text);
+	return record->parent ? 0
+			      : error_fail(err, ENOMEM,
+					   "read '%s': out of memory", text);
+}
+
+static int read_parent(const struct overlay *ov, int dir_fd,
+		       struct record *record, struct shale_error *err)
+{
+	static const char *const facts[] = {
+		[ROOM_ACTIVE] = "key.parent",
+		[ROOM_SNAPSHOTS] = "name.parent",
+	};
+	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
+	char text[FS_LINK_SIZE];
+	int r = fs_read_link(dir_fd, facts[record->room], text);
+
+	if (r == -ENOENT) {
+		record->parent = strdup("");
+		return record->parent ? 0
+				      : error_fail(err, ENOMEM,
+						   "read '%s': out of memory",
+						   record->name);
+	}
+	if (r < 0 && r != -EINVAL)
+		return error_errno(err, -r, "read '%s/%s/%s'",
+				   room_names[record->room], record->id,
+				   facts[record->room]);
+	if (r < 0 || strncmp(text, PARENT_PREFIX, prefix) != 0 ||
+	    !id_is_valid(text + prefix))
+		return contradiction(record, err, "its parent fact is torn");
+	(void)stpcpy(record->parent_id, text + prefix);
+	return read_parent_name(ov, record, err);
+}
+
+static int read_labels(int dir_fd, struct record *record,
+		       struct shale_error *err)
+{
+	static const char *const facts[] = {
+		[ROOM_ACTIVE] = "key.labels",
+		[ROOM_SNAPSHOTS] = "name.labels",
+	};
+	struct stat st;
+	int r = labels_load(dir_fd, facts[record->room], &record->labels, &st);
+
+	if (r == -EUCLEAN)
+		return contradiction(record, err, "its labels are torn");
+	if (r < 0)
+		return error_errno(err, -r, "read '%s/%s/%s'",
+				   room_names[record->room], record->id,
+				   facts[record->room]);
+	record->updated_ns = record->created_ns;
+	if (st.st_ino && mtime_ns(&st) > record->updated_ns)
+		record->updated_ns = mtime_ns(&st);
+	return 0;
+}
+
+static bool has_kind(int dir_fd, const struct record *record)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, record_kind_fact(record->kind), &st,
+		       AT_SYMLINK_NOFOLLOW) == 0 ||
+	       errno != ENOENT;
+}
+
+/* A damaged snapshot can be taken away all the same, by its name. */
+static int make_removable(struct record *record, struct shale_error *err)
+{
+	static const char *const none[] = { NULL };
+	char id[ID_SIZE];
+
+	if (id_from_name(record->name, id) < 0 || strcmp(id, record->id) != 0)
+		return -EUCLEAN;
+	error_clear(err);
+	if (!record->parent)
+		record->parent = strdup("");
+	if (!record->labels && labels_new(none, &record->labels, err) < 0)
+		return -ENOMEM;
+	return record->parent ? 0 : error_fail(err, ENOMEM, "out of memory");
+}
+
+static int read_facts(const struct overlay *ov, int dir_fd, enum room room,
+		      const char *id, bool for_removal, struct record **ret,
+		      struct shale_error *err)
+{
+	auto_record record = calloc(1, sizeof(*record));
+	struct stat st;
+	int r;
+
+	if (!record)
+		return error_fail(err, ENOMEM, "read '%s/%s': out of memory",
+				  room_names[room], id);
+	atomic_init(&record->refs, 1);
+	record->room = room;
+	memcpy(record->id, id, ID_SIZE);
+	if (fstat(dir_fd, &st) < 0)
+		return error_errno(err, errno, "stat '%s/%s'", room_names[room],
+				   id);
+	record->dev = st.st_dev;
+	record->ino = st.st_ino;
+	r = read_kind(dir_fd, record, err);
+	if (r == 0)
+		r = read_parent(ov, dir_fd, record, err);
+	if (r == 0)
+		r = read_labels(dir_fd, record, err);
+	/* A removal in place unlinks the kind fact before the others. */
+	if ((r == 0 || r == -EUCLEAN) && record->kind &&
+	    !has_kind(dir_fd, record)) {
+		error_clear(err);
+		return -ENOENT;
+	}
+	if (r == -EUCLEAN && record->name && for_removal)
+		r = make_removable(record, err);
+	if (r == 0)
+		*ret = take_ptr(&record);
+	return r;
+}
+
+static bool is_still_there(int room_fd, const char *id, int dir_fd)
+{
+	struct stat held, there;
+
+	return fstat(dir_fd, &held) == 0 &&
+	       fstatat(room_fd, id, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
+static int load_from_disk(struct overlay *ov, enum room room, const char *id,
+			  bool for_removal, struct record **ret,
+			  struct shale_error *err)
+{
+	for (int try = 0; try < RELOOK_TRIES; try++) {
+		auto_fd fd =
+			openat(ov->room_fd[room], id,
+			       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		auto_record record = NULL;
+		int r;
+
+		/* What is no directory is certified by nothing, either. */
+		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+			return -ENOENT;
+		if (fd < 0)
+			return error_errno(err, errno, "open '%s/%s'",
+					   room_names[room], id);
+		r = read_facts(ov, fd, room, id, for_removal, &record, err);
+		if (is_still_there(ov->room_fd[room], id, fd)) {
+			if (r == 0)
+				*ret = take_ptr(&record);
+			return r;
+		}
+		error_clear(err);
+	}
+	return error_fail(err, EAGAIN, "read '%s/%s': it changes all the time",
+			  room_names[room], id);
+}
+
+int record_load_fresh(struct overlay *ov, enum room room, const char *id,
+		      struct record **ret, struct shale_error *err)
+{
+	return load_from_disk(ov, room, id, false, ret, err);
+}
+
+int record_load_removable(struct overlay *ov, enum room room, const char *id,
+			  struct record **ret, struct shale_error *err)
+{
+	return load_from_disk(ov, room, id, true, ret, err);
+}
+
+int record_load(struct overlay *ov, enum room room, const char *id,
+		struct record **ret, struct shale_error *err)
+{
+	const uint64_t generation = generation_read(ov);
+	int r;
+
+	if (!(generation & 1)) {
+		*ret = cache_get(ov->cache, generation, room, id);
+		if (*ret)
+			return 0;
+	}
+	r = record_load_fresh(ov, room, id, ret, err);
+	if (r == 0 && !(generation & 1) && generation_read(ov) == generation)
+		cache_put(ov->cache, generation, *ret);
+	return r;
+}
+
+typedef int load_fn(struct overlay *ov, enum room room, const char *id,
+		    struct record **ret, struct shale_error *err);
+
+static int find_with(load_fn *load, struct overlay *ov, const char *name,
+		     struct record **ret, struct shale_error *err)
+{
+	auto_record record = NULL;
+	char id[ID_SIZE];
+	int r = id_from_name(name, id);
+
+	if (r < 0)
+		return error_fail(err, -r, "hash '%s': out of memory", name);
+	r = load(ov, ROOM_ACTIVE, id, &record, err);
+	if (r == -ENOENT)
+		r = load(ov, ROOM_SNAPSHOTS, id, &record, err);
+	if (r == -ENOENT)
+		return error_fail(err, ENOENT, "no such snapshot");
+	if (r < 0)
+		return r;
+	if (strcmp(record->name, name) != 0)
+		return error_fail(err, EUCLEAN,
+				  "'%s' and '%s' have the same ID %s", name,
+				  record->name, id);
+	*ret = take_ptr(&record);
+	return 0;
+}
+
+int record_find(struct overlay *ov, const char *name, struct record **ret,
+		struct shale_error *err)
+{
+	return find_with(record_load, ov, name, ret, err);
+}
+
+int record_find_fresh(struct overlay *ov, const char *name, struct record **ret,
+		      struct shale_error *err)
+{
+	return find_with(record_load_fresh, ov, name, ret, err);
+}
+
+int record_find_removable(struct overlay *ov, const char *name,
+			  struct record **ret, struct shale_error *err)
+{
+	return find_with(record_load_removable, ov, name, ret, err);
+}
+
+int record_is_there(struct overlay *ov, enum room room, const char *id,
+		    const char *name, struct shale_error *err)
+{
+	char path[ID_SIZE + sizeof("/name")], text[FS_LINK_SIZE];
+
+	for (const uint32_t *kind = kinds_of[room]; *kind; kind++) {
+		int r;
+
+		(void)stpcpy(stpcpy(stpcpy(path, id), "/"),
+			     record_kind_fact(*kind));
+		r = fs_read_link(ov->room_fd[room], path, text);
+		if (r == -ENOENT || r == -ENOTDIR)
+			continue;
+		if (r < 0)
+			return error_errno(err, -r, "read '%s/%s'",
+					   room_names[room], path);
+		if (strcmp(text, name) != 0)
+			return error_fail(err, EUCLEAN,
+					  "'%s' and '%s' have the same ID %s",
+					  name, text, id);
+		return 1;
+	}
+	return 0;
+}
+
+struct shale_info record_info(const struct record *record)
+{
+	return (struct shale_info){
+		.size = sizeof(struct shale_info),
+		.kind = record->kind,
+		.created_ns = record->created_ns,
+		.updated_ns = record->updated_ns,
+		.name = record->name,
+		.parent = record->parent,
+		.labels = (const char *const *)record->labels,
+	};
+}
+
+int record_each_id(struct overlay *ov, enum room room,
+		   int (*visit)(void *ctx, const char *id), void *ctx,
+		   struct shale_error *err)
+{
+	int fd = openat(ov->room_fd[room], ".",
+			O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_dir dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (!dir) {
+		int r = error_errno(err, errno, "list '%s'", room_names[room]);
+
+		if (fd >= 0)
+			(void)close(fd);
+		return r;
+	}
+	while (errno = 0, (entry = readdir(dir)) != NULL) {
+		char id[ID_SIZE];
+		int r;
+
+		if (!id_is_valid(entry->d_name))
+			continue;
+		if (overlay_cancelled(ov))
+			return error_fail(err, ECANCELED,
+					  "list '%s': stopped by the host",
+					  room_names[room]);
+		memcpy(id, entry->d_name, ID_SIZE);
+		r = visit(ctx, id);
+		if (r != 0)
+			return r;
+	}
+	return errno ? error_errno(err, errno, "list '%s'", room_names[room])
+		     : 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A mount spec taken apart: what the text of struct shale_mount_spec asks for,
+ * in a form that both mount engines carry out.  Nothing here touches the disk
+ * or the kernel.
+ *
+ * The text's rules, for who writes one and for who reads one:
+ * - lowerdir= holds all layers, topmost first, joined by ':'; in a path a '\'
+ *   stands before each ':' and '\' (spec_escape_lower) and before nothing
+ *   else.
+ * - upperdir=, workdir= and a bind's source are paths as they are, with no
+ *   escape; each engine adds what its system call wants.
+ * - Every path is absolute.
+ * - A value may stand in double quotes (context="a,b"): they are taken off
+ *   here, and put back by the engine that needs them.
+ * - ro, rw, bind, rbind and the flags of a mount (nosuid, nodev, ...) are
+ *   understood here; of contradicting ones the last wins.  All else goes to
+ *   overlayfs as key or key=value.
+ */
+#ifndef LIB_SPEC_H
+#define LIB_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "snapshotter.h"
+
+/* What overlayfs takes (OVL_MAX_STACK); the next one is a bare EINVAL. */
+#define SPEC_LOWERS_MAX 500
+
+/**
+ * spec_escape_lower - append a path to a lowerdir= value
+ * @out:  where to write; up to 2 * strlen(@path) + 1 bytes
+ * @path: any absolute path
+ *
+ * Puts '\' before ':' and '\', and NUL behind it; the ':' between two layers
+ * is the caller's.
+ *
+ * Return: the NUL, to go on from, as stpcpy does.
+ */
+char *spec_escape_lower(char *out, const char *path);
+
+enum spec_kind { SPEC_BIND, SPEC_OVERLAY };
+
+/* An option that goes to the file system as it is. */
+struct spec_option {
+	char *key;
+	char *value; /* NULL for a flag */
+};
+
+struct spec {
+	enum spec_kind kind;
+	char *source;	   /* bind: the directory; overlay: what is shown */
+	bool is_read_only; /* ro, or an overlay without upperdir */
+	bool is_recursive; /* rbind; flags and ro then hold for all of it */
+	uint64_t attr_set; /* MOUNT_ATTR_*, without RDONLY */
+	uint64_t attr_clear;
+	size_t lower_count;
+	char **lowers; /* unescaped, topmost first */
+	char *upper;   /* NULL for an overlay of lowers alone */
+	char *work;
+	size_t rest_count;
+	struct spec_option *rest;
+};
+
+/**
+ * spec_parse - take a mount spec apart
+ * @mount: lent
+ * @ret:   taken; freed with spec_free
+ *
+ * Return: 0, -EINVAL (text that contradicts itself or is no bind or overlay),
+ *         -E2BIG (more than SPEC_LOWERS_MAX layers, or a longer struct than is
+ *         known here), -EOPNOTSUPP (idmapped mounts), -ENOMEM.
+ */
+int spec_parse(const struct shale_mount_spec *mount, struct spec **ret,
+	       struct shale_error *err);
+
+/** spec_free - accepts NULL */
+void spec_free(struct spec *spec);
+
+static inline void drop_spec(struct spec **spec)
+{
+	spec_free(*spec);
+	*spec = NULL;
+}
+
+#define auto_spec __attribute__((cleanup(drop_spec))) struct spec *
+
+#endif

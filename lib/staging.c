@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Building unseen and disposing unseen: see staging.h.
+ */
+#include "staging.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "fs.h"
+#include "scope.h"
+
+/* How often a cleanup may take our directory before we have locked it. */
+#define STAGE_TRIES 100
+
+static int make_exact(int fd, mode_t mode, uid_t uid, gid_t gid)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) < 0)
+		return -errno;
+	/* chown clears set-ID bits, an ACL's mask changes with chmod. */
+	(void)fremovexattr(fd, "system.posix_acl_default");
+	(void)fremovexattr(fd, "system.posix_acl_access");
+	return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+int dir_create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid)
+{
+	auto_fd fd = -1;
+
+	if (mkdirat(dir_fd, name, 0700) < 0)
+		return -errno;
+	fd = openat(dir_fd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES && /* an umask that takes our own bits */
+	    fchmodat(dir_fd, name, 0700, 0) == 0)
+		fd = openat(dir_fd, name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : make_exact(fd, mode, uid, gid);
+}
+
+static int open_and_lock(struct overlay *ov, const char *name)
+{
+	auto_locked_fd fd =
+		openat(ov->staging_fd, name,
+		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat held, there;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -ENOENT : -errno;
+	if (fstat(fd, &held) < 0 ||
+	    fstatat(ov->staging_fd, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	return held.st_ino == there.st_ino ? take_fd(&fd) : -ENOENT;
+}
+
+int staged_new(struct overlay *ov, struct staged *staged,
+	       struct shale_error *err)
+{
+	int r = -EAGAIN;
+
+	for (int try = 0; try < STAGE_TRIES; try++) {
+		r = id_random(staged->name);
+		if (r < 0)
+			break;
+		r = dir_create(ov->staging_fd, staged->name, 0700, geteuid(),
+			       getegid());
+		if (r < 0)
+			break;
+		/* -ENOENT: a cleanup came between mkdir and flock. */
+		r = open_and_lock(ov, staged->name);
+		if (r >= 0) {
+			staged->ov = ov;
+			staged->fd = r;
+			return 0;
+		}
+		if (r != -ENOENT) {
+			(void)unlinkat(ov->staging_fd, staged->name,
+				       AT_REMOVEDIR);
+			break;
+		}
+	}
+	return error_errno(err, -r, "create '%s/staging/%s'", ov->root_path,
+			   staged->name);
+}
+
+void staged_drop(struct staged *staged)
+{
+	int saved = errno;
+
+	if (staged->fd < 0)
+		return;
+	(void)fs_remove_tree(staged->ov->staging_fd, staged->name, NULL, NULL);
+	drop_locked_fd(&staged->fd);
+	errno = saved;
+}
+
+int trash_move(struct overlay *ov, int dir_fd, const char *name,
+	       char ret_trash[ID_SIZE])
+{
+	int r = id_random(ret_trash);
+
+	if (r < 0)
+		return r;
+	if (renameat2(dir_fd, name, ov->trash_fd, ret_trash, RENAME_NOREPLACE) <
+	    0) {
+		r = -errno;
+		ret_trash[0] = '\0';
+		return r;
+	}
+	return 0;
+}
+
+int trash_make_room(struct overlay *ov, enum room room, const char *id,
+		    char ret_trash[ID_SIZE], struct shale_error *err)
+{
+	int r = trash_move(ov, ov->room_fd[room], id, ret_trash);
+
+	if (r == 0 || r == -ENOENT)
+		return 0;
+	return error_errno(err, -r, "move the uncertified '%s' to trash", id);
+}
+
+int staged_publish(struct staged *staged, enum room room, const char *id,
+		   char ret_trash[ID_SIZE], struct shale_error *err)
+{
+	struct overlay *ov = staged->ov;
+	int r = trash_make_room(ov, room, id, ret_trash, err);
+
+	if (r < 0)
+		return r;
+	/* Cleanup looks under the lock, which we hold; once it is published,
+	 * our flock would look like a commit's.
+	 */
+	(void)flock(staged->fd, LOCK_UN);
+	if (renameat2(ov->staging_fd, staged->name, ov->room_fd[room], id,
+		      RENAME_NOREPLACE) < 0)
+		return error_errno(err, errno, "rename '%s/staging/%s' to '%s'",
+				   ov->root_path, staged->name, id);
+	drop_locked_fd(&staged->fd);
+	return 0;
+}
+
+void trash_empty(struct overlay *ov, const char *name)
+{
+	struct shale_error error = SHALE_ERROR_INIT;
+	int r;
+
+	if (!*name)
+		return;
+	r = fs_remove_tree(ov->trash_fd, name, overlay_stop, ov);
+	if (r == 0)
+		return;
+	(void)error_errno(&error, -r, "delete '%s/trash/%s'", ov->root_path,
+			  name);
+	overlay_warn(ov, &error);
+}

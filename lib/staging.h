@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * staging/ and trash/: what is not there yet, and what is there no more.  A
+ * staged entry belongs to whoever holds its flock.
+ */
+#ifndef LIB_STAGING_H
+#define LIB_STAGING_H
+
+#include <sys/types.h>
+
+#include "lock.h"
+
+struct staged {
+	struct overlay *ov;
+	int fd; /* -1: nothing staged */
+	char name[ID_SIZE];
+};
+
+#define STAGED_INIT                  \
+	{                            \
+		.ov = NULL, .fd = -1 \
+	}
+
+/**
+ * staged_new - make an empty directory 0700 in staging/ and flock it
+ */
+int staged_new(struct overlay *ov, struct staged *staged,
+	       struct shale_error *err);
+
+/**
+ * staged_publish - rename it into a room; the store's lock is held
+ *
+ * What lies there uncertified goes to trash first, as *@ret_trash says.
+ *
+ * Return: 0 or a negative errno with a sentence; on failure it stays staged.
+ */
+int staged_publish(struct staged *staged, enum room room, const char *id,
+		   char ret_trash[ID_SIZE], struct shale_error *err);
+
+/** staged_drop - delete it, unless it was published */
+void staged_drop(struct staged *staged);
+
+#define auto_staged __attribute__((cleanup(staged_drop))) struct staged
+
+/**
+ * trash_move - rename an entry of @dir_fd into trash/; the lock is held
+ * @ret_trash: its name there
+ */
+int trash_move(struct overlay *ov, int dir_fd, const char *name,
+	       char ret_trash[ID_SIZE]);
+
+/**
+ * trash_make_room - move what lies uncertified at a place to trash
+ * @ret_trash: its name there, "" where nothing was
+ */
+int trash_make_room(struct overlay *ov, enum room room, const char *id,
+		    char ret_trash[ID_SIZE], struct shale_error *err);
+
+/**
+ * trash_empty - delete an entry of trash/, without the lock; "" is none
+ *
+ * What can't be deleted now is warned of and left for cleanup.
+ */
+void trash_empty(struct overlay *ov, const char *name);
+
+/**
+ * dir_create - make a directory with exactly this mode and owner
+ *
+ * Whatever the umask; without an inherited ACL or set-group-ID bit.
+ */
+int dir_create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid);
+
+#endif
