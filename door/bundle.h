@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a door needs of a bundle's config.json.  The file is the runtime's
+ * input, already believed by it; its annotations are not (annotations.h).
+ */
+#ifndef DOOR_BUNDLE_H
+#define DOOR_BUNDLE_H
+
+#include <stdbool.h>
+
+#include "annotations.h"
+#include "json.h"
+#include "snapshotter.h"
+
+#define BUNDLE_SIZE_MAX 4194304
+
+/**
+ * struct bundle - strings live as long as @json, but for @rootfs
+ * @rootfs:      root.path, absolute
+ * @cwd:         process.cwd; NULL where there is no process
+ * @mount_label: linux.mountLabel; NULL where absent or empty
+ * @masked, @readonly: linux.maskedPaths and linux.readonlyPaths, lists of
+ *               strings; NULL where absent
+ * @devices:     linux.devices, objects that each have a path
+ * @copy_up:     a mount's destination whose content the runtime copies out of
+ *               the bundle's rootfs (tmpcopyup), NULL for none
+ */
+struct bundle {
+	struct json *json;
+	char *rootfs;
+	bool root_readonly;
+	const char *cwd, *mount_label, *copy_up;
+	const struct json *masked, *readonly, *devices;
+	struct annotations annotations;
+};
+
+/**
+ * bundle_load - read config.json
+ * @path: of the bundle
+ * @ret:  cleared with bundle_clear
+ *
+ * config.json is opened below the bundle's descriptor, without following a
+ * link, and must be a regular file of at most BUNDLE_SIZE_MAX bytes.
+ *
+ * Return: 0, -EBADMSG, -EFBIG, -EINVAL (named), -ENOENT, or another errno.
+ */
+int bundle_load(const char *path, struct bundle *ret, struct shale_error *err);
+
+/** bundle_clear - free what a bundle holds */
+void bundle_clear(struct bundle *bundle);
+
+/**
+ * bundle_parse - the same from a document that was read already
+ * @json: taken, also on failure
+ */
+int bundle_parse(const char *path, struct json *json, struct bundle *ret,
+		 struct shale_error *err);
+
+/**
+ * bundle_load_json - config.json as it is
+ * @ret: taken; freed with json_free
+ */
+int bundle_load_json(const char *path, struct json **ret,
+		     struct shale_error *err);
+
+#define auto_bundle __attribute__((cleanup(bundle_clear))) struct bundle
+
+#endif

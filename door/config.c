@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * shale.json: see config.h.  The file is read once, whole, and every key of
+ * it is known here or refused.
+ */
+#include "config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "json.h"
+#include "number.h"
+#include "scope.h"
+
+static int out_of_memory(const struct config *config, struct shale_error *err)
+{
+	return error_fail(err, ENOMEM, "read '%s': out of memory",
+			  config->policy.path);
+}
+
+static int refuse(const struct config *config, const char *key,
+		  const char *what, struct shale_error *err)
+{
+	return error_fail(err, EINVAL, "read '%s': %s %s", config->policy.path,
+			  key, what);
+}
+
+/* Appends a pair to store_config. */
+static int add_pair(struct config *config, const char *key, const char *value,
+		    struct shale_error *err)
+{
+	size_t count = 0;
+	char **bigger;
+
+	while (config->store_config && config->store_config[count])
+		count++;
+	bigger = realloc(config->store_config, (count + 3) * sizeof(*bigger));
+	if (!bigger)
+		return out_of_memory(config, err);
+	config->store_config = bigger;
+	bigger[count] = strdup(key);
+	bigger[count + 1] = bigger[count] ? strdup(value) : NULL;
+	bigger[count + 2] = NULL;
+	return bigger[count + 1] ? 0 : out_of_memory(config, err);
+}
+
+static int set_string(struct config *config, const char *key,
+		      const struct json *value, char **slot,
+		      struct shale_error *err)
+{
+	const char *text = json_string(value);
+
+	if (!text || !*text)
+		return refuse(config, key, "is no string, or empty", err);
+	free(*slot);
+	*slot = strdup(text);
+	return *slot ? 0 : out_of_memory(config, err);
+}
+
+static int set_root(struct config *config, const char *key,
+		    const struct json *value, struct shale_error *err)
+{
+	int r = set_string(config, key, value, &config->root, err);
+
+	if (r == 0 && config->root[0] != '/')
+		return refuse(config, key, "is no absolute path", err);
+	return r;
+}
+
+static int set_snapshotter(struct config *config, const char *key,
+			   const struct json *value, struct shale_error *err)
+{
+	return set_string(config, key, value, &config->snapshotter, err);
+}
+
+static int set_runtime(struct config *config, const char *key,
+		       const struct json *value, struct shale_error *err)
+{
+	return set_string(config, key, value, &config->runtime, err);
+}
+
+static int set_durability(struct config *config, const char *key,
+			  const struct json *value, struct shale_error *err)
+{
+	const char *text = json_string(value);
+
+	if (!text || (strcmp(text, "none") != 0 && strcmp(text, "layer") != 0 &&
+		      strcmp(text, "all") != 0))
+		return refuse(config, key,
+			      "is none of \"none\", \"layer\", \"all\"", err);
+	return add_pair(config, key, text, err);
+}
+
+static int set_mount_options(struct config *config, const char *key,
+			     const struct json *value, struct shale_error *err)
+{
+	int r = 0;
+
+	if (value->type != JSON_ARRAY)
+		return refuse(config, key, "is no list of strings", err);
+	for (size_t i = 0; r == 0 && i < value->count; i++) {
+		const char *option = json_string(value->items[i]);
+
+		if (!option || !*option)
+			return refuse(config, key,
+				      "is no list of non-empty strings", err);
+		r = add_pair(config, "mount_option", option, err);
+	}
+	return r;
+}
+
+static int set_lock_timeout(struct config *config, const char *key,
+			    const struct json *value, struct shale_error *err)
+{
+	uint64_t ms;
+
+	if (value->type != JSON_NUMBER ||
+	    number_parse(value->text, INT32_MAX, &ms) < 0)
+		return refuse(config, key, "is no whole number of milliseconds",
+			      err);
+	return add_pair(config, key, value->text, err);
+}
+
+static int set_any_filesystem(struct config *config, const char *key,
+			      const struct json *value, struct shale_error *err)
+{
+	if (value->type != JSON_BOOL)
+		return refuse(config, key, "is neither true nor false", err);
+	return value->boolean ? add_pair(config, key, "yes", err) : 0;
+}
+
+static int set_policy(struct config *config, const char *key,
+		      const struct json *value, struct shale_error *err)
+{
+	(void)key;
+	return policy_parse(value, &config->policy, err);
+}
+
+static const struct {
+	const char *key;
+	int (*set)(struct config *config, const char *key,
+		   const struct json *value, struct shale_error *err);
+} settings[] = {
+	{ "root", set_root },
+	{ "snapshotter", set_snapshotter },
+	{ "runtime", set_runtime },
+	{ "durability", set_durability },
+	{ "mount_options", set_mount_options },
+	{ "lock_timeout_ms", set_lock_timeout },
+	{ "any_filesystem", set_any_filesystem },
+	{ "policy", set_policy },
+};
+
+static int apply_member(struct config *config, const char *key,
+			const struct json *value, struct shale_error *err)
+{
+	for (size_t i = 0; i < sizeof(settings) / sizeof(*settings); i++)
+		if (!strcmp(settings[i].key, key))
+			return settings[i].set(config, key, value, err);
+	return error_fail(err, EINVAL, "read '%s': unknown key '%s'",
+			  config->policy.path, key);
+}
+
+static int apply(struct config *config, const struct json *json,
+		 struct shale_error *err)
+{
+	int r = 0;
+
+	if (json->type != JSON_OBJECT)
+		return error_fail(err, EINVAL, "read '%s': it is no object",
+				  config->policy.path);
+	for (size_t i = 0; r == 0 && i < json->count; i++)
+		r = apply_member(config, json->keys[i], json->items[i], err);
+	return r;
+}
+
+/* Who may write this file decides what every container gets. */
+static int check_owner(int fd, const char *path, struct shale_error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return error_errno(err, errno, "read '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return error_fail(err, EPERM,
+				  "read '%s': it is no regular file", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return error_fail(
+			err, EPERM,
+			"read '%s': it belongs to uid %u, not to root", path,
+			(unsigned int)st.st_uid);
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return error_fail(err, EPERM,
+				  "read '%s': its group or others may write it",
+				  path);
+	return 0;
+}
+
+static int read_file(const char *path, bool may_be_absent, struct json **ret,
+		     struct shale_error *err)
+{
+	char what[PATH_MAX + 3];
+	auto_fd fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	int r;
+
+	if (fd < 0 && errno == ENOENT && may_be_absent)
+		return 0;
+	if (fd < 0)
+		return error_errno(err, errno, "read '%s'", path);
+	r = check_owner(fd, path, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(what, sizeof(what), "'%s'", path);
+	return json_read(fd, CONFIG_SIZE_MAX, what, ret, err);
+}
+
+static struct config *config_new(const char *path)
+{
+	auto_config config = calloc(1, sizeof(*config));
+
+	if (!config)
+		return NULL;
+	config->root = strdup(CONFIG_ROOT);
+	config->snapshotter = strdup(CONFIG_SNAPSHOTTER);
+	config->store_config = calloc(1, sizeof(*config->store_config));
+	config->policy.path = strdup(path);
+	if (!config->root || !config->snapshotter || !config->store_config ||
+	    !config->policy.path)
+		return NULL;
+	return take_ptr(&config);
+}
+
+int config_load(const char *path, struct config **ret, struct shale_error *err)
+{
+	const char *name = path ? path : CONFIG_PATH;
+	auto_config config = config_new(name);
+	auto_json json = NULL;
+	int r;
+
+	if (!config)
+		return error_fail(err, ENOMEM, "read '%s': out of memory",
+				  name);
+	r = read_file(name, !path, &json, err);
+	if (r == 0 && json)
+		r = apply(config, json, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&config);
+	return 0;
+}
+
+int config_load_for_hook(const char *root, const char *path,
+			 struct config **ret, struct shale_error *err)
+{
+	auto_config config = NULL;
+	int r = config_load(path, &config, err);
+
+	if (r < 0)
+		return r;
+	if (root) {
+		free(config->root);
+		config->root = strdup(root);
+		if (!config->root)
+			return out_of_memory(config, err);
+		config->policy.anything = !path;
+	}
+	*ret = take_ptr(&config);
+	return 0;
+}
+
+void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	for (char **p = config->store_config; p && *p; p++)
+		free(*p);
+	free(config->store_config);
+	free(config->root);
+	free(config->snapshotter);
+	free(config->runtime);
+	policy_clear(&config->policy);
+	free(config);
+}
+
+/* The pairs of the file behind those of this call; the strings are lent. */
+static const char **merge_pairs(const struct config *config, bool create)
+{
+	const char **pairs;
+	size_t count = 0, i = 0;
+
+	while (config->store_config[count])
+		count++;
+	pairs = calloc(count + 3, sizeof(*pairs));
+	if (!pairs)
+		return NULL;
+	if (create) {
+		pairs[i++] = "create";
+		pairs[i++] = "yes";
+	}
+	for (char **p = config->store_config; *p; p++)
+		pairs[i++] = *p;
+	return pairs;
+}
+
+int config_open_store(const struct config *config, const char *root,
+		      const char *snapshotter, bool create,
+		      const struct shale_host *host,
+		      struct shale_plugin **ret_plugin,
+		      struct shale_store **ret_store, struct shale_error *err)
+{
+	auto_free const char **pairs = merge_pairs(config, create);
+	struct shale_plugin *plugin;
+	int r;
+
+	if (!pairs)
+		return error_fail(err, ENOMEM, "open the store: out of memory");
+	r = shale_plugin_load(snapshotter ? snapshotter : config->snapshotter,
+			      &plugin, err);
+	if (r < 0)
+		return r;
+	r = shale_store_open(root ? root : config->root, plugin, pairs, host,
+			     ret_store, err);
+	if (r != 0) {
+		shale_plugin_unload(plugin);
+		return r;
+	}
+	*ret_plugin = plugin;
+	return 0;
+}

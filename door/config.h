@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * shale.json, the administrator's file: where the store is, how its overlays
+ * are mounted, and what containers may ask of it.  See shale.json(5).
+ *
+ * One object.  Keys, all optional: root, snapshotter, runtime, durability
+ * (strings), mount_options (list of strings), lock_timeout_ms (whole number),
+ * any_filesystem (boolean), policy (list; see policy.h).  An unknown key, a
+ * wrong type and a file that others may write are refused.
+ */
+#ifndef DOOR_CONFIG_H
+#define DOOR_CONFIG_H
+
+#include <stdbool.h>
+
+#include "policy.h"
+#include "shale.h"
+
+#ifndef SHALE_CONFIG_FILE /* configure's --with-config-file */
+#define SHALE_CONFIG_FILE "/etc/shale/shale.json"
+#endif
+#define CONFIG_PATH SHALE_CONFIG_FILE
+#define CONFIG_ROOT "/var/lib/shale"
+#define CONFIG_SNAPSHOTTER "overlay"
+#define CONFIG_SIZE_MAX 1048576
+
+/**
+ * struct config - what the file says, with the defaults filled in
+ * @root:         of the store; absolute
+ * @snapshotter:  short name or absolute path of a plugin
+ * @runtime:      the runtime that shale-runtime execs; NULL if not said
+ * @store_config: key, value, ..., NULL for shale_store_open, from durability,
+ *                mount_options, lock_timeout_ms and any_filesystem; `create`
+ *                is not among them
+ */
+struct config {
+	char *root;
+	char *snapshotter;
+	char *runtime;
+	char **store_config;
+	struct policy policy;
+};
+
+/**
+ * config_load - read shale.json
+ * @path: NULL for CONFIG_PATH, which may be absent: then all is default and
+ *        no rule allows anything.  A file that is named must exist.
+ * @ret:  taken; freed with config_free
+ *
+ * Return: 0, -ENOENT, -EPERM (its owner is neither root nor the caller, or
+ *         its group or others may write it, or it is no regular file),
+ *         -EFBIG, -EBADMSG (no JSON), -EINVAL (a key, which is named).
+ */
+int config_load(const char *path, struct config **ret, struct shale_error *err);
+
+/**
+ * config_load_for_hook - the same, from a program's own --root and --config
+ * @root: of --root, or NULL; replaces the file's root
+ * @path: of --config, or NULL
+ *
+ * @root without @path allows anything, since who writes a hook's arguments
+ * runs programs as that user already; the other settings are still those of
+ * CONFIG_PATH.  Else the rules are those of the file.
+ */
+int config_load_for_hook(const char *root, const char *path,
+			 struct config **ret, struct shale_error *err);
+
+/** config_free - accepts NULL */
+void config_free(struct config *config);
+
+/**
+ * config_open_store - load the snapshotter and open the store
+ * @root, @snapshotter: instead of the file's; NULL for the file's
+ * @create:     make the store if it is absent
+ * @host:       lent until the store is closed; may be NULL
+ * @ret_plugin: taken; shale_plugin_unload after the store is closed
+ * @ret_store:  taken; shale_store_close
+ */
+int config_open_store(const struct config *config, const char *root,
+		      const char *snapshotter, bool create,
+		      const struct shale_host *host,
+		      struct shale_plugin **ret_plugin,
+		      struct shale_store **ret_store, struct shale_error *err);
+
+static inline void drop_config(struct config **config)
+{
+	config_free(*config);
+	*config = NULL;
+}
+
+#define auto_config __attribute__((cleanup(drop_config))) struct config *
+
+#endif

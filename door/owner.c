@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Keys made for containers: see owner.h.  What decides here is always what
+ * the store has on record, never what a container says at its stop.
+ */
+#include "owner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "process.h"
+#include "scope.h"
+
+/* A namespace goes after its last process: wait for it 100 times 20 ms. */
+#define BUSY_TRIES 100
+#define BUSY_PAUSE_NS 20000000L
+/* A commit leaves at least this part of the disk free. */
+#define FREE_MIN_PERCENT 5
+/* How often a key may come and go while we want it. */
+#define CLAIM_TRIES 5
+
+/* ---- what the store has on record ---- */
+
+struct record {
+	uint32_t kind;
+	char *parent;
+	char *door, *runtime_root, *container, *bundle, *boot, *onstop;
+};
+
+static void drop_record(struct record *record)
+{
+	free(record->parent);
+	free(record->door);
+	free(record->runtime_root);
+	free(record->container);
+	free(record->bundle);
+	free(record->boot);
+	free(record->onstop);
+	*record = (struct record){ 0 };
+}
+
+#define auto_record __attribute__((cleanup(drop_record))) struct record
+
+/* "" where the label is absent; NULL without memory. */
+static char *copy_label(const struct shale_info *info, const char *key)
+{
+	for (const char *const *l = info->labels; l && l[0] && l[1]; l += 2)
+		if (!strcmp(l[0], key))
+			return strdup(l[1]);
+	return strdup("");
+}
+
+/* Positive without memory, as a callback may only stop so. */
+static int record_fill(void *ctx, const struct shale_info *info)
+{
+	struct record *record = ctx;
+
+	drop_record(record);
+	record->kind = info->kind;
+	record->parent = strdup(info->parent ? info->parent : "");
+	record->door = copy_label(info, OWNER_LABEL_DOOR);
+	record->runtime_root = copy_label(info, OWNER_LABEL_RUNTIME_ROOT);
+	record->container = copy_label(info, OWNER_LABEL_CONTAINER);
+	record->bundle = copy_label(info, OWNER_LABEL_BUNDLE);
+	record->boot = copy_label(info, OWNER_LABEL_BOOT);
+	record->onstop = copy_label(info, OWNER_LABEL_ONSTOP);
+	return !record->parent || !record->door || !record->runtime_root ||
+	       !record->container || !record->bundle || !record->boot ||
+	       !record->onstop;
+}
+
+static int record_load(struct shale_store *store, const char *key,
+		       struct record *ret, struct shale_error *err)
+{
+	int r = shale_stat(store, key, record_fill, ret, err);
+
+	if (r > 0)
+		return error_fail(err, ENOMEM, "read key '%s': out of memory",
+				  key);
+	return r;
+}
+
+/* A root that was not known at the creation contradicts none. */
+static bool is_own(const struct record *record, const struct owner *owner)
+{
+	return !strcmp(record->door, owner->door) &&
+	       (!record->runtime_root[0] ||
+		!strcmp(record->runtime_root, owner->runtime_root)) &&
+	       !strcmp(record->container, owner->container) &&
+	       !strcmp(record->bundle, owner->bundle);
+}
+
+/* Whether the container's directory is surely gone. */
+static bool is_gone(const struct record *record)
+{
+	auto_fd fd = -1;
+	struct stat st;
+
+	if (record->runtime_root[0] != '/' || !record->container[0] ||
+	    strchr(record->container, '/') || record->container[0] == '.')
+		return false;
+	fd = open(record->runtime_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	return fstatat(fd, record->container, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
+	       errno == ENOENT;
+}
+
+/*
+ * An engine that calls poststop itself, as podman does, leaves the runtime's
+ * root unknown: then the container must be gone from the recorded one.
+ */
+static bool is_own_at_stop(const struct record *record,
+			   const struct owner *owner)
+{
+	struct owner meant = *owner;
+
+	if (!owner->runtime_root[0] && is_gone(record))
+		meant.runtime_root = record->runtime_root;
+	return is_own(record, &meant);
+}
+
+static int boot_id(char ret[PROCESS_BOOT_ID_SIZE], struct shale_error *err)
+{
+	int r = process_boot_id(ret);
+
+	return r < 0 ? error_errno(err, -r, "read the boot id") : 0;
+}
+
+/* ---- labels ---- */
+
+/* "PID START BOOT CONTAINER"; to be freed. */
+static int user_label(const struct claim *claim, const char *boot, char **ret,
+		      struct shale_error *err)
+{
+	uint64_t start;
+	int r = process_start_time(claim->pid, &start);
+
+	if (r < 0)
+		return error_errno(err, -r,
+				   "look at the container's process %ld",
+				   claim->pid);
+	if (asprintf(ret, "%ld %" PRIu64 " %s %s", claim->pid, start, boot,
+		     claim->owner->container) < 0)
+		return error_fail(err, ENOMEM, "claim '%s': out of memory",
+				  claim->key);
+	return 0;
+}
+
+#define LABELS_SIZE 15 /* seven pairs and NULL */
+
+static void fill_labels(const struct claim *claim, const char *boot,
+			const char *user, const char *labels[LABELS_SIZE])
+{
+	const struct owner *owner = claim->owner;
+	const char *const all[LABELS_SIZE] = {
+		OWNER_LABEL_DOOR,
+		owner->door,
+		OWNER_LABEL_RUNTIME_ROOT,
+		owner->runtime_root,
+		OWNER_LABEL_CONTAINER,
+		owner->container,
+		OWNER_LABEL_BUNDLE,
+		owner->bundle,
+		OWNER_LABEL_BOOT,
+		boot,
+		OWNER_LABEL_ONSTOP,
+		claim->onstop,
+		SHALE_LABEL_USER,
+		user,
+		NULL,
+	};
+
+	memcpy(labels, all, sizeof(all));
+}
+
+/* ---- claim ---- */
+
+static int make(struct shale_store *store, const struct claim *claim,
+		const char *const *labels, struct shale_error *err)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	return claim->is_view ? shale_view(store, claim->key, claim->parent,
+					   &opts, err)
+			      : shale_prepare(store, claim->key, claim->parent,
+					      &opts, err);
+}
+
+static int check_same(const struct claim *claim, const struct record *record,
+		      struct shale_error *err)
+{
+	const uint32_t kind = claim->is_view ? SHALE_KIND_VIEW
+					     : SHALE_KIND_ACTIVE;
+
+	if (!is_own(record, claim->owner))
+		return error_fail(
+			err, EEXIST,
+			"key '%s' exists and is not of this container",
+			claim->key);
+	if (strcmp(record->parent, claim->parent) != 0)
+		return error_fail(
+			err, EEXIST,
+			"key '%s' of this container exists with parent '%s', not '%s'",
+			claim->key, record->parent, claim->parent);
+	if (record->kind != kind)
+		return error_fail(
+			err, EEXIST,
+			"key '%s' of this container exists and is no %s",
+			claim->key, claim->is_view ? "view" : "active");
+	return 0;
+}
+
+static int adopt(struct shale_store *store, const struct claim *claim,
+		 const char *boot, const char *user, struct shale_error *err)
+{
+	const char *const labels[] = { OWNER_LABEL_BOOT,
+				       boot,
+				       OWNER_LABEL_ONSTOP,
+				       claim->onstop,
+				       SHALE_LABEL_USER,
+				       user,
+				       NULL };
+	const char *const fields[] = { "labels." OWNER_LABEL_BOOT,
+				       "labels." OWNER_LABEL_ONSTOP,
+				       "labels." SHALE_LABEL_USER, NULL };
+	int r = shale_check(store, claim->key, err);
+
+	if (r == -EOPNOTSUPP) { /* an optional operation */
+		error_clear(err);
+		r = 0;
+	}
+	if (r < 0)
+		return error_context(err, r, "adopt key '%s'", claim->key);
+	return shale_update(store, claim->key, labels, fields, err);
+}
+
+/* The key exists: adopt it, or clear it away for a new one. */
+static int claim_existing(struct shale_store *store, const struct claim *claim,
+			  const char *boot, const char *const *labels,
+			  enum claimed *ret, struct shale_error *err)
+{
+	const char *user = labels[LABELS_SIZE - 2];
+	auto_record record = { 0 };
+	int r = record_load(store, claim->key, &record, err);
+
+	if (r == 0)
+		r = check_same(claim, &record, err);
+	if (r < 0)
+		return r;
+	*ret = CLAIMED_ADOPTED;
+	if (strcmp(record.onstop, "remove") != 0 || !strcmp(record.boot, boot))
+		return adopt(store, claim, boot, user, err);
+	r = shale_remove(store, claim->key, err);
+	if (r < 0)
+		return r;
+	*ret = CLAIMED_MADE;
+	return make(store, claim, labels, err);
+}
+
+static bool is_there(struct shale_store *store, const char *name)
+{
+	return shale_exists(store, name, NULL) == 0;
+}
+
+int door_claim(struct shale_store *store, const struct claim *claim,
+	       enum claimed *ret, struct shale_error *err)
+{
+	char boot[PROCESS_BOOT_ID_SIZE];
+	const char *labels[LABELS_SIZE];
+	auto_free char *user = NULL;
+	int r = boot_id(boot, err);
+
+	if (r == 0)
+		r = user_label(claim, boot, &user, err);
+	if (r < 0)
+		return r;
+	fill_labels(claim, boot, user, labels);
+	*ret = CLAIMED_MADE;
+	r = make(store, claim, labels, err);
+	if (r != -EEXIST)
+		return r;
+	/* The poststop of an earlier start may remove it under our eyes. */
+	for (int try = 0; r == -EEXIST && try < CLAIM_TRIES; try++) {
+		error_clear(err);
+		r = claim_existing(store, claim, boot, labels, ret, err);
+		if (r != -ENOENT || !is_there(store, claim->parent))
+			break;
+		error_clear(err);
+		*ret = CLAIMED_MADE;
+		r = make(store, claim, labels, err);
+	}
+	return r;
+}
+
+static int forget_user(struct shale_store *store, const char *key,
+		       struct shale_error *err)
+{
+	static const char *const fields[] = { "labels." SHALE_LABEL_USER,
+					      NULL };
+
+	return shale_update(store, key, NULL, fields, err);
+}
+
+void door_unclaim(struct shale_store *store, const char *key,
+		  enum claimed claimed)
+{
+	/* First, since a key in use is not removed. */
+	(void)forget_user(store, key, NULL);
+	if (claimed == CLAIMED_MADE)
+		(void)shale_remove(store, key, NULL);
+}
+
+/* ---- release ---- */
+
+static int check_space(const char *root, struct shale_error *err)
+{
+	struct statvfs vfs;
+
+	if (statvfs(root, &vfs) < 0)
+		return error_errno(err, errno, "look at the disk of '%s'",
+				   root);
+	if ((uint64_t)vfs.f_bavail * 100 <
+	    (uint64_t)vfs.f_blocks * FREE_MIN_PERCENT)
+		return error_fail(err, ENOSPC,
+				  "less than %d %% of the disk of '%s' is free",
+				  FREE_MIN_PERCENT, root);
+	return 0;
+}
+
+static int check_size(struct shale_store *store, const char *key,
+		      uint64_t max_bytes, struct shale_error *err)
+{
+	struct shale_usage usage = { .size = sizeof(usage) };
+	int r;
+
+	if (!max_bytes)
+		return 0;
+	r = shale_usage(store, key, &usage, err);
+	if (r == 0 && usage.bytes > max_bytes)
+		return error_fail(err, EFBIG,
+				  "it takes %" PRIu64
+				  " bytes, more than max_bytes %" PRIu64,
+				  usage.bytes, max_bytes);
+	return r;
+}
+
+static int check_commit(struct shale_store *store,
+			const struct release *release,
+			const struct record *record, const char *name,
+			struct shale_error *err)
+{
+	const struct policy_request request = {
+		.runtime_root = record->runtime_root,
+		.uid = release->uid,
+		.parent = record->parent,
+		.onstop = ONSTOP_COMMIT,
+		.commit_name = name,
+	};
+	uint64_t max_bytes;
+	int r = policy_check(release->policy, &request, &max_bytes, err);
+
+	if (r == 0)
+		r = check_size(store, release->key, max_bytes, err);
+	if (r == 0)
+		r = check_space(release->root, err);
+	return r;
+}
+
+/* Once; @name NULL removes. */
+static int let_go(struct shale_store *store, const char *key, const char *name,
+		  struct shale_error *err)
+{
+	return name ? shale_commit(store, name, key, NULL, err)
+		    : shale_remove(store, key, err);
+}
+
+static int let_go_patiently(struct shale_store *store, const char *key,
+			    const char *name, struct shale_error *err)
+{
+	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	int r = let_go(store, key, name, err);
+
+	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
+		(void)nanosleep(&pause, NULL);
+		error_clear(err);
+		r = let_go(store, key, name, err);
+	}
+	/* Another call of the same hook was faster. */
+	if (r == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	return r;
+}
+
+static int release_own(struct shale_store *store, const struct release *release,
+		       const struct record *record, struct shale_error *err)
+{
+	enum onstop onstop;
+	const char *name;
+	int r;
+
+	if (onstop_parse(record->onstop, &onstop, &name) < 0)
+		return error_fail(err, EUCLEAN,
+				  "label " OWNER_LABEL_ONSTOP
+				  " of key '%s' is '%s'",
+				  release->key, record->onstop);
+	if (onstop == ONSTOP_KEEP)
+		return 0;
+	if (onstop == ONSTOP_COMMIT) {
+		r = check_commit(store, release, record, name, err);
+		if (r < 0)
+			return error_context(err, r, "commit '%s' as '%s'",
+					     release->key, name);
+	}
+	return let_go_patiently(store, release->key, name, err);
+}
+
+int door_release(struct shale_store *store, const struct release *release,
+		 struct shale_error *err)
+{
+	auto_record record = { 0 };
+	int r = record_load(store, release->key, &record, err);
+
+	if (r == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (record.kind == SHALE_KIND_COMMITTED ||
+	    !is_own_at_stop(&record, release->owner))
+		return 0;
+	return release_own(store, release, &record, err);
+}
+
+/* ---- cleanup ---- */
+
+struct sweep {
+	const char *boot;
+	char **keys;
+	size_t count;
+};
+
+static void drop_sweep(struct sweep *sweep)
+{
+	for (size_t i = 0; i < sweep->count; i++)
+		free(sweep->keys[i]);
+	free(sweep->keys);
+}
+
+static bool is_orphan(const struct record *record, const char *boot)
+{
+	if (!record->door[0] || !record->boot[0] ||
+	    strcmp(record->onstop, "remove") != 0)
+		return false;
+	return strcmp(record->boot, boot) != 0 || is_gone(record);
+}
+
+static int sweep_look(void *ctx, const struct shale_info *info)
+{
+	struct sweep *sweep = ctx;
+	auto_record record = { 0 };
+	char **bigger;
+
+	if (record_fill(&record, info) != 0)
+		return 1;
+	if (!is_orphan(&record, sweep->boot))
+		return 0;
+	bigger = realloc(sweep->keys, (sweep->count + 1) * sizeof(*bigger));
+	if (!bigger)
+		return 1;
+	sweep->keys = bigger;
+	bigger[sweep->count] = strdup(info->name);
+	return bigger[sweep->count++] ? 0 : 1;
+}
+
+int door_cleanup(struct shale_store *store, uint64_t *ret_removed,
+		 struct shale_error *err)
+{
+	__attribute__((cleanup(drop_sweep))) struct sweep sweep = { 0 };
+	char boot[PROCESS_BOOT_ID_SIZE];
+	uint64_t removed = 0;
+	int r = boot_id(boot, err), first = 0;
+
+	if (r < 0)
+		return r;
+	sweep.boot = boot;
+	r = shale_active(store, sweep_look, &sweep, err);
+	if (r > 0)
+		return error_fail(err, ENOMEM, "clean up: out of memory");
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sweep.count; i++) {
+		struct shale_error one = SHALE_ERROR_INIT;
+
+		/* Also what lives where we don't see it: the kernel knows. */
+		r = shale_check(store, sweep.keys[i], &one);
+		if (r == -EOPNOTSUPP) {
+			error_clear(&one);
+			r = 0;
+		}
+		if (r == 0)
+			r = shale_remove(store, sweep.keys[i], &one);
+		if (r == 0)
+			removed++;
+		else if (r != -EBUSY && r != -ENOENT && first == 0)
+			first = error_fail(err, -r, "%s", one.msg);
+	}
+	if (first == 0 && ret_removed)
+		*ret_removed = removed;
+	return first;
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A root under a runtime's mounts: see place.h.
+ */
+#include "place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libmount.h>
+#include <linux/mount.h>
+#include <linux/openat2.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "fs.h"
+#include "scope.h"
+#include "target.h"
+
+/* A mount whose parent is R. */
+struct child {
+	uint64_t mnt_id;
+	char *path;			/* on R, with a slash first */
+	bool is_strict, is_dir, is_own; /* own: a bind of R's tree */
+	int fd, target_fd;
+};
+
+struct place {
+	int ns_fd; /* -1: our own */
+	char *rootfs;
+	int fd;
+	uint64_t mnt_id;
+	uint64_t attrs; /* MOUNT_ATTR_* of R to copy */
+	struct child *children;
+	size_t count;
+};
+
+void place_close(struct place *place)
+{
+	if (!place)
+		return;
+	for (size_t i = 0; i < place->count; i++) {
+		drop_fd(&place->children[i].fd);
+		drop_fd(&place->children[i].target_fd);
+		free(place->children[i].path);
+	}
+	free(place->children);
+	drop_fd(&place->ns_fd);
+	drop_fd(&place->fd);
+	free(place->rootfs);
+	free(place);
+}
+
+uint64_t place_mnt_id(const struct place *place)
+{
+	return place->mnt_id;
+}
+
+static bool is_at_or_below(const char *path, const char *above)
+{
+	size_t len = strlen(above);
+
+	return !strncmp(path, above, len) && (!path[len] || path[len] == '/');
+}
+
+bool place_has(const struct place *place, const char *path)
+{
+	for (size_t i = 0; i < place->count; i++)
+		if (!strcmp(place->children[i].path, path))
+			return true;
+	return false;
+}
+
+bool place_covers(const struct place *place, const char *path)
+{
+	for (size_t i = 0; i < place->count; i++)
+		if (is_at_or_below(path, place->children[i].path))
+			return true;
+	return false;
+}
+
+const char *place_own_bind(const struct place *place)
+{
+	for (size_t i = 0; i < place->count; i++)
+		if (place->children[i].is_own)
+			return place->children[i].path;
+	return NULL;
+}
+
+/* ---- in the container's mount namespace ---- */
+
+struct job {
+	struct place *place;
+	int (*work)(struct place *place, void *ctx, struct shale_error *err);
+	void *ctx;
+	struct shale_error *err;
+	int r;
+};
+
+static void *run_job(void *arg)
+{
+	struct job *job = arg;
+
+	/* setns wants a root and working directory that nobody shares. */
+	if (unshare(CLONE_FS) < 0)
+		job->r = error_errno(job->err, errno, "unshare CLONE_FS");
+	else if (setns(job->place->ns_fd, CLONE_NEWNS) < 0)
+		job->r = error_errno(
+			job->err, errno,
+			"enter the mount namespace of the container");
+	else
+		job->r = job->work(job->place, job->ctx, job->err);
+	return NULL;
+}
+
+/* Runs @work in the container's mount namespace, and waits for it. */
+static int run_inside(struct place *place,
+		      int (*work)(struct place *place, void *ctx,
+				  struct shale_error *err),
+		      void *ctx, struct shale_error *err)
+{
+	struct job job = { place, work, ctx, err, 0 };
+	pthread_t thread;
+	int code;
+
+	if (place->ns_fd < 0)
+		return work(place, ctx, err);
+	code = pthread_create(&thread, NULL, run_job, &job);
+	if (code)
+		return error_errno(err, code, "start a thread");
+	(void)pthread_join(thread, NULL);
+	return job.r;
+}
+
+/* ---- looking ---- */
+
+static int open_namespace(long pid, int *ret, struct shale_error *err)
+{
+	char path[64];
+	struct stat theirs, ours;
+	auto_fd fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/mnt", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &theirs) < 0 ||
+	    stat("/proc/self/ns/mnt", &ours) < 0)
+		return error_errno(err, errno,
+				   "open the mount namespace of process %ld",
+				   pid);
+	if (theirs.st_ino == ours.st_ino && theirs.st_dev == ours.st_dev)
+		return error_fail(
+			err, EINVAL,
+			"process %ld of the container has no mount namespace of its own",
+			pid);
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+static int open_mountinfo(long pid, FILE **ret, struct shale_error *err)
+{
+	char path[64] = "/proc/thread-self/mountinfo";
+
+	if (pid)
+		(void)snprintf(path, sizeof(path), "/proc/%ld/mountinfo", pid);
+	*ret = fopen(path, "re");
+	return *ret ? 0 : error_errno(err, errno, "open '%s'", path);
+}
+
+static int open_root(struct place *place, struct shale_error *err)
+{
+	struct statx stx;
+
+	place->fd = open(place->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (place->fd < 0)
+		return error_errno(
+			err, errno,
+			"open the bundle's rootfs '%s' in the container's mount namespace",
+			place->rootfs);
+	if (statx(place->fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID,
+		  &stx) < 0)
+		return error_errno(err, errno, "statx '%s'", place->rootfs);
+	if (!(stx.stx_mask & STATX_MNT_ID))
+		return error_fail(
+			err, ENOSYS,
+			"the kernel tells no mount ids; Linux 5.8 does");
+	if (!(stx.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return error_fail(
+			err, EINVAL,
+			"'%s' is no mount: is this hook in the list of another stage?",
+			place->rootfs);
+	place->mnt_id = stx.stx_mnt_id;
+	return 0;
+}
+
+static const struct {
+	const char *option;
+	uint64_t attr;
+} copied[] = {
+	{ "ro", MOUNT_ATTR_RDONLY },
+	{ "nosuid", MOUNT_ATTR_NOSUID },
+	{ "nodev", MOUNT_ATTR_NODEV },
+	{ "noexec", MOUNT_ATTR_NOEXEC },
+};
+
+static uint64_t attrs_of(struct libmnt_fs *fs)
+{
+	const char *options = mnt_fs_get_vfs_options(fs);
+	uint64_t attrs = 0;
+
+	for (size_t i = 0; options && i < sizeof(copied) / sizeof(*copied); i++)
+		if (mnt_optstr_get_option(options, copied[i].option, NULL,
+					  NULL) == 0)
+			attrs |= copied[i].attr;
+	return attrs;
+}
+
+/* An image could lead these elsewhere, and its masks with them. */
+static bool is_strict(struct libmnt_fs *fs, const char *path)
+{
+	const char *type = mnt_fs_get_fstype(fs);
+
+	return (type && (!strcmp(type, "proc") || !strcmp(type, "sysfs"))) ||
+	       !strcmp(path, "/proc") || !strcmp(path, "/sys") ||
+	       !strcmp(path, "/dev");
+}
+
+static int hidden(const struct child *child, struct shale_error *err)
+{
+	return error_fail(
+		err, EBUSY,
+		"the mount at '%s' would be hidden by another: use 'shale mount KEY DIR' before the runtime",
+		child->path);
+}
+
+/* Opens the child by its name and sees that it is that mount, and its root. */
+static int open_child(const struct place *place, struct child *child,
+		      struct shale_error *err)
+{
+	struct stat st;
+	uint64_t mnt_id;
+	int r;
+
+	if (child->path[0] != '/' || !child->path[1])
+		return hidden(child, err);
+	child->fd = target_look(place->fd, child->path,
+				RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+	if (child->fd == -ENOENT || child->fd == -ELOOP ||
+	    child->fd == -ENOTDIR)
+		return hidden(child, err);
+	if (child->fd < 0)
+		return error_errno(err, -child->fd, "open the mount at '%s'",
+				   child->path);
+	r = fs_mnt_id(child->fd, "", &mnt_id);
+	if (r < 0 || fstat(child->fd, &st) < 0)
+		return error_errno(err, r < 0 ? -r : errno,
+				   "look at the mount at '%s'", child->path);
+	if (mnt_id != child->mnt_id)
+		return hidden(child, err);
+	child->is_dir = S_ISDIR(st.st_mode);
+	return 0;
+}
+
+/* Whether a mount shows what R itself has at that place, as crun makes for a
+ * read-only path.
+ */
+static bool is_own_bind(struct libmnt_fs *fs, struct libmnt_fs *root,
+			const char *path)
+{
+	const char *theirs = mnt_fs_get_root(fs), *ours = mnt_fs_get_root(root);
+	size_t len = ours ? strlen(ours) : 0;
+
+	if (!theirs || !ours || mnt_fs_get_devno(fs) != mnt_fs_get_devno(root))
+		return false;
+	if (len == 1) /* "/" */
+		len = 0;
+	return !strncmp(theirs, ours, len) && !strcmp(theirs + len, path);
+}
+
+static int add_child(struct place *place, struct libmnt_fs *fs,
+		     struct libmnt_fs *root, struct shale_error *err)
+{
+	const char *root_target = mnt_fs_get_target(root);
+	const char *target = mnt_fs_get_target(fs);
+	struct child *child;
+
+	if (!target || !is_at_or_below(target, root_target))
+		return error_fail(err, EBUSY,
+				  "mount '%s' is on '%s' and not below it",
+				  target ? target : "?", root_target);
+	child = realloc(place->children, (place->count + 1) * sizeof(*child));
+	if (!child)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	place->children = child;
+	child += place->count++;
+	*child = (struct child){ .fd = -1, .target_fd = -1 };
+	child->mnt_id = (uint64_t)mnt_fs_get_id(fs);
+	child->path = strdup(target + strlen(root_target));
+	if (!child->path)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	child->is_strict = is_strict(fs, child->path);
+	child->is_own = is_own_bind(fs, root, child->path);
+	return open_child(place, child, err);
+}
+
+struct mount_list {
+	struct libmnt_table *table;
+	struct libmnt_iter *iter;
+};
+
+static void drop_mount_list(struct mount_list *list)
+{
+	mnt_free_iter(list->iter);
+	mnt_unref_table(list->table);
+}
+
+static int mount_list_read(struct mount_list *list, FILE *mountinfo,
+			   struct shale_error *err)
+{
+	list->table = mnt_new_table();
+	list->iter = mnt_new_iter(MNT_ITER_FORWARD);
+	if (!list->table || !list->iter)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	if (mnt_table_parse_stream(list->table, mountinfo, "mountinfo") != 0)
+		return error_fail(
+			err, EBADMSG,
+			"libmount can't read the container's mountinfo");
+	return 0;
+}
+
+static int find_children(struct place *place, struct mount_list *list,
+			 struct shale_error *err)
+{
+	struct libmnt_fs *root = NULL, *fs;
+	const char *target;
+	int r = 0;
+
+	while (!root && mnt_table_next_fs(list->table, list->iter, &fs) == 0)
+		if ((uint64_t)mnt_fs_get_id(fs) == place->mnt_id)
+			root = fs;
+	target = root ? mnt_fs_get_target(root) : NULL;
+	if (!target)
+		return error_fail(
+			err, ENOENT,
+			"the mount of '%s' is not in the container's mountinfo",
+			place->rootfs);
+	place->attrs = attrs_of(root);
+	mnt_reset_iter(list->iter, MNT_ITER_FORWARD);
+	while (r == 0 && mnt_table_next_fs(list->table, list->iter, &fs) == 0)
+		if ((uint64_t)mnt_fs_get_parent_id(fs) == place->mnt_id)
+			r = add_child(place, fs, root, err);
+	return r;
+}
+
+static int look(struct place *place, void *ctx, struct shale_error *err)
+{
+	__attribute__((cleanup(
+		drop_mount_list))) struct mount_list list = { NULL, NULL };
+	int r = open_root(place, err);
+
+	if (r == 0)
+		r = mount_list_read(&list, ctx, err);
+	if (r == 0)
+		r = find_children(place, &list, err);
+	return r;
+}
+
+int place_open(long pid, const char *rootfs, struct place **ret,
+	       struct shale_error *err)
+{
+	auto_place place = calloc(1, sizeof(*place));
+	auto_file mountinfo = NULL;
+	int r;
+
+	if (!place)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	place->ns_fd = place->fd = -1;
+	place->rootfs = strdup(rootfs);
+	if (!place->rootfs)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	r = pid ? open_namespace(pid, &place->ns_fd, err) : 0;
+	if (r == 0)
+		r = open_mountinfo(pid, &mountinfo, err);
+	if (r == 0)
+		r = run_inside(place, look, mountinfo, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&place);
+	return 0;
+}
+
+/* ---- putting ---- */
+
+static int find_targets(struct place *place, int root_fd,
+			const struct place_wish *wish, struct shale_error *err)
+{
+	for (size_t i = 0; i < place->count; i++) {
+		struct child *child = &place->children[i];
+		const struct target target = {
+			.path = child->path,
+			.is_dir = child->is_dir,
+			.is_strict = child->is_strict,
+			.may_create = !wish->is_view,
+		};
+
+		child->target_fd = target_open(root_fd, &target, err);
+		if (child->target_fd < 0)
+			return child->target_fd;
+	}
+	return 0;
+}
+
+static int make_cwd(const struct place *place, int root_fd,
+		    const struct place_wish *wish, struct shale_error *err)
+{
+	const struct target target = { .path = wish->cwd,
+				       .is_dir = true,
+				       .may_create = true };
+	auto_fd fd = -1;
+
+	if (!wish->cwd || wish->is_view || place_covers(place, wish->cwd))
+		return 0;
+	fd = target_open(root_fd, &target, err);
+	return fd < 0 ? error_context(err, fd, "make process.cwd") : 0;
+}
+
+static int set_attrs(int fd, uint64_t attrs, struct shale_error *err)
+{
+	struct mount_attr attr = { .attr_set = attrs };
+
+	if (!attrs)
+		return 0;
+	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr,
+		    sizeof(attr)) < 0)
+		return error_errno(
+			err, errno,
+			"set the flags of the new root (Linux 5.12)");
+	return 0;
+}
+
+static int move(int from_fd, int to_fd)
+{
+	return syscall(SYS_move_mount, from_fd, "", to_fd, "",
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
+}
+
+static int move_all(const struct place *place, int root_fd,
+		    struct shale_error *err)
+{
+	int r = move(root_fd, place->fd);
+
+	if (r < 0)
+		return error_errno(err, -r, "move the new root onto '%s'",
+				   place->rootfs);
+	for (size_t i = 0; i < place->count; i++) {
+		const struct child *child = &place->children[i];
+
+		r = move(child->fd, child->target_fd);
+		if (r < 0)
+			return error_errno(
+				err, -r,
+				"move the mount at '%s' to the new root",
+				child->path);
+	}
+	return 0;
+}
+
+static bool is_mount(int fd, uint64_t expected)
+{
+	uint64_t mnt_id;
+
+	return fd >= 0 && fs_mnt_id(fd, "", &mnt_id) == 0 && mnt_id == expected;
+}
+
+/* Each by its name again, as the container is going to see it. */
+static int verify_all(const struct place *place, int root_fd,
+		      struct shale_error *err)
+{
+	auto_fd seen = open(place->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	uint64_t root_id;
+	int r = fs_mnt_id(root_fd, "", &root_id);
+
+	if (r < 0)
+		return error_errno(err, -r, "look at the new root");
+	if (!is_mount(seen, root_id))
+		return error_fail(err, EBUSY,
+				  "the new root does not show at '%s'",
+				  place->rootfs);
+	for (size_t i = 0; i < place->count; i++) {
+		const struct child *child = &place->children[i];
+		auto_fd fd = fs_open_in_root(
+			root_fd, child->path, O_PATH,
+			child->is_strict ? RESOLVE_NO_SYMLINKS : 0);
+
+		if (!is_mount(fd, child->mnt_id))
+			return hidden(child, err);
+	}
+	return 0;
+}
+
+static int put(struct place *place, void *ctx, struct shale_error *err)
+{
+	int root_fd = *(const int *)ctx;
+	int r = move_all(place, root_fd, err);
+
+	return r < 0 ? r : verify_all(place, root_fd, err);
+}
+
+int place_put(struct place *place, int root_fd, const struct place_wish *wish,
+	      struct shale_error *err)
+{
+	uint64_t attrs = place->attrs;
+	int r = find_targets(place, root_fd, wish, err);
+
+	if (wish->read_only)
+		attrs |= MOUNT_ATTR_RDONLY;
+	if (r == 0)
+		r = make_cwd(place, root_fd, wish, err);
+	if (r == 0)
+		r = set_attrs(root_fd, attrs, err);
+	if (r == 0)
+		r = run_inside(place, put, &root_fd, err);
+	return r;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the stages of shale-hook share.
+ */
+#ifndef HOOKS_HOOK_H
+#define HOOKS_HOOK_H
+
+#include "config.h"
+#include "snapshotter.h"
+#include "state.h"
+
+/* The door's name in the owner labels of its keys. */
+#define HOOK_DOOR "hook"
+
+/**
+ * struct hook - one call of the program; all lent
+ * @stage: as the runtime's configuration names it
+ */
+struct hook {
+	const char *stage;
+	const struct config *config;
+	const struct state *state;
+};
+
+/**
+ * hook_create - give a container its root file system
+ *
+ * For stage prestart, createRuntime and createContainer.  Everything that can
+ * be refused is refused before the store is touched; a failure after that is
+ * undone in the store, and the runtime gives the container up.
+ *
+ * Return: 0 or a negative errno.
+ */
+int hook_create(const struct hook *hook, struct shale_error *err);
+
+/**
+ * hook_poststop - do with the container's key what was asked at its creation
+ *
+ * Any number of times; a key that is gone or is not this container's own is
+ * success.
+ */
+int hook_poststop(const struct hook *hook, struct shale_error *err);
+
+#endif
