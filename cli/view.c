@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * shale view: a new read-only snapshot.
+ */
+#include "output.h"
+#include "verbs.h"
+
+static int run(struct cli *cli)
+{
+	const char *key = cli->operands[0], *parent = cli->operands[1];
+	const struct shale_opts opts = {
+		.size = sizeof(opts),
+		.labels = options_labels(cli),
+	};
+	int r = shale_view(cli->store, key, parent, &opts, &cli->err);
+
+	return r < 0 ? r : out_result(cli, key);
+}
+
+const struct verb view_verb = {
+	.name = "view",
+	.usage = "view KEY [PARENT] [--label K=V]...",
+	.summary = "make the read-only snapshot KEY of PARENT",
+	.details =
+		"PARENT is committed. Nothing is mounted: see 'shale mount'. "
+		"The store is made\nwhere there is none yet.\n",
+	.least = 1,
+	.most = 2,
+	.options = TAKES_LABELS,
+	.needs = MAKES_STORE,
+	.run = run,
+};
