@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * shale_cleanup: what the dead left goes, what the living have stays.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define RANDOM_NAME "00112233445566778899aabbccddeeff"
+
+static uint64_t cleanup(void)
+{
+	uint64_t removed = UINT64_MAX;
+
+	MUST(shale_cleanup(store, &removed, &why));
+	return removed;
+}
+
+static void cleanup_of_a_clean_store_removes_nothing(void **state)
+{
+	char *before, *after;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	MUST(shale_view(store, "v", "base", NULL, &why));
+	before = dump();
+	assert_int_equal(cleanup(), 0);
+	after = dump();
+	assert_string_equal(before, after);
+	free(before);
+	free(after);
+}
+
+static void nobody_needs_the_count(void **state)
+{
+	(void)state;
+	MUST(shale_cleanup(store, NULL, &why));
+}
+
+static void what_a_dead_builder_left_is_removed(void **state)
+{
+	(void)state;
+	make_dir(at("store/staging/" RANDOM_NAME));
+	make_dir(at("store/staging/" RANDOM_NAME "/fs"));
+	make_file(at("store/staging/" RANDOM_NAME "/fs/file"), "");
+	make_link(at("store/staging/" RANDOM_NAME "/key"), "k");
+	assert_int_equal(cleanup(), 1);
+	check_list(at("store/staging"), "");
+}
+
+static void what_a_dead_remover_left_is_removed(void **state)
+{
+	(void)state;
+	make_dir(at("store/trash/" RANDOM_NAME));
+	make_dir(at("store/trash/" RANDOM_NAME "/fs"));
+	make_file(at("store/trash/" RANDOM_NAME "/fs/file"), "");
+	assert_int_equal(chmod(at("store/trash/" RANDOM_NAME "/fs"), 0), 0);
+	assert_int_equal(cleanup(), 1);
+	check_list(at("store/trash"), "");
+}
+
+static void what_a_live_builder_has_stays(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	make_dir(at("store/staging/" RANDOM_NAME));
+	make_dir(at("store/staging/" RANDOM_NAME "/fs"));
+	(void)snprintf(path, sizeof(path), "%s",
+		       at("store/staging/" RANDOM_NAME));
+	helper_start(&helper, flock_path, path);
+	assert_int_equal(cleanup(), 0);
+	check_list(path, "fs");
+	helper_stop(&helper);
+	assert_int_equal(cleanup(), 1);
+	check_list(at("store/staging"), "");
+}
+
+static void uncertified_directories_are_removed(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("gone", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	MUST(shale_view(store, "v", "base", NULL, &why));
+	MUST(shale_prepare(store, "stays", "base", NULL, &why));
+	delete_path(of_key("k", "key"));
+	delete_path(of_key("v", "view"));
+	delete_path(of_name("gone", "name"));
+	reopen();
+	assert_int_equal(cleanup(), 3);
+	assert_false(is_there(of_key("k", "")));
+	assert_false(is_there(of_key("v", "")));
+	assert_false(is_there(of_name("gone", "")));
+	check_visits(shale_active, "stays");
+	check_visits(shale_walk, "base");
+	MUST(shale_verify(store, &why));
+}
+
+static void a_certified_directory_is_never_removed(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "key"), "another");
+	reopen();
+	(void)shale_cleanup(store, NULL, &why);
+	assert_true(is_there(of_key("k", "fs")));
+}
+
+static void a_commit_that_died_after_its_rename_is_finished(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("n", "base");
+	make_link(of_name("n", "key"), "k");
+	make_link(of_name("n", "key.parent"), parent_fact("base"));
+	make_link(of_name("n", "key.labels"), "{\"a\":\"1\"}");
+	make_dir(of_name("n", "work"));
+	make_dir(of_name("n", "work/work"));
+	reopen();
+	REFUSED(ENOENT, "'k'", shale_exists(store, "k", &why));
+	look("n", &seen);
+	assert_int_equal(seen.kind, SHALE_KIND_COMMITTED);
+	assert_string_equal(seen.parent, "base");
+	check_labels(store, "n", "");
+	(void)cleanup();
+	check_list(of_name("n", ""), "fs name name.parent usage");
+}
+
+static int cleanup_elsewhere(void *ctx)
+{
+	static const char *const config[] = { "any_filesystem", "yes", NULL };
+
+	(void)ctx;
+	if (shale_store_open(at("store"), NULL, config, NULL, &store, &why) < 0)
+		return 1;
+	return shale_cleanup(store, NULL, &why) == 0 ? 0 : 2;
+}
+
+static void two_cleanups_do_not_disturb_each_other(void **state)
+{
+	struct helper helper;
+
+	(void)state;
+	for (int round = 0; round < 20; round++) {
+		for (int i = 0; i < 50; i++) {
+			make_dir(at("store/trash/%032d", i));
+			make_file(at("store/trash/%032d/file", i), "");
+			make_dir(at("store/staging/%032d", i));
+		}
+		helper_begin(&helper, cleanup_elsewhere, NULL);
+		MUST(shale_cleanup(store, NULL, &why));
+		helper_wait(&helper);
+		helper_stop(&helper);
+		check_list(at("store/trash"), "");
+		check_list(at("store/staging"), "");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_IN_STORE(cleanup_of_a_clean_store_removes_nothing),
+		TEST_IN_STORE(nobody_needs_the_count),
+		TEST_IN_STORE(what_a_dead_builder_left_is_removed),
+		TEST_IN_STORE(what_a_dead_remover_left_is_removed),
+		TEST_IN_STORE(what_a_live_builder_has_stays),
+		TEST_IN_STORE(uncertified_directories_are_removed),
+		TEST_IN_STORE(a_certified_directory_is_never_removed),
+		TEST_IN_STORE(a_commit_that_died_after_its_rename_is_finished),
+		TEST_IN_STORE(two_cleanups_do_not_disturb_each_other),
+	};
+
+	return cmocka_run_group_tests_name("cleanup", tests, NULL, NULL);
+}
