@@ -7,15 +7,8 @@
 
 static int run(struct cli *cli)
 {
-	auto_listing listing = { 0 };
-	int r;
-
 	cli->kinds = 1u << SHALE_KIND_ACTIVE | 1u << SHALE_KIND_VIEW;
-	r = listing_load(cli, &listing);
-	if (r < 0)
-		return r;
-	listing_print(&listing, cli->json);
-	return 0;
+	return listing_show(cli);
 }
 
 const struct verb active_verb = {

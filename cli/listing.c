@@ -116,22 +116,25 @@ int listing_load(struct cli *cli, struct listing *ret)
 	auto_listing listing = { 0 };
 	struct load load = { .cli = cli, .listing = &listing };
 	const unsigned int committed = 1u << SHALE_KIND_COMMITTED;
-	int r = 0;
+	int damage = 0, r = 0;
 
 	if (!cli->kinds || cli->kinds & ~committed)
 		r = shale_active(cli->store, add, &load, &cli->err);
-	if (r == 0 && (!cli->kinds || cli->kinds & committed))
-		r = shale_walk(cli->store, add, &load, &cli->err);
+	if (r == -EUCLEAN) /* the others are there */
+		damage = r;
+	if ((r == 0 || damage) && (!cli->kinds || cli->kinds & committed))
+		r = shale_walk(cli->store, add, &load,
+			       damage ? NULL : &cli->err);
 	if (load.no_memory)
 		return error_fail(&cli->err, ENOMEM, "out of memory");
-	if (r < 0)
+	if (r < 0 && r != -EUCLEAN)
 		return r;
 	if (listing.count)
 		qsort(listing.items, listing.count, sizeof(*listing.items),
 		      compare);
 	*ret = listing;
 	listing = (struct listing){ 0 };
-	return 0;
+	return damage ? damage : r;
 }
 
 void listing_free(struct listing *listing)
@@ -188,10 +191,16 @@ static void print_array(const struct listing *listing)
 	out_array_end();
 }
 
-void listing_print(const struct listing *listing, bool json)
+int listing_show(struct cli *cli)
 {
-	if (json)
-		print_array(listing);
+	auto_listing listing = { 0 };
+	int r = listing_load(cli, &listing);
+
+	if (r < 0 && r != -EUCLEAN)
+		return r;
+	if (cli->json)
+		print_array(&listing);
 	else
-		print_table(listing);
+		print_table(&listing);
+	return r;
 }

@@ -22,15 +22,20 @@ struct listing {
  * listing_load - those snapshots that --kind and --label let through
  * @ret: taken; freed with listing_free
  *
- * Return: 0 or a negative errno with cli->err filled.
+ * Return: 0 or a negative errno with cli->err filled; with -EUCLEAN, where
+ *         one is damaged, @ret has the others.
  */
 int listing_load(struct cli *cli, struct listing *ret);
 
 /** listing_free - free what a listing holds */
 void listing_free(struct listing *listing);
 
-/** listing_print - as a table, or as an array */
-void listing_print(const struct listing *listing, bool json);
+/**
+ * listing_show - load and print, as a table, or as an array
+ *
+ * Return: as listing_load; what is not damaged is printed all the same.
+ */
+int listing_show(struct cli *cli);
 
 #define auto_listing __attribute__((cleanup(listing_free))) struct listing
 

@@ -5,17 +5,6 @@
 #include "listing.h"
 #include "verbs.h"
 
-static int run(struct cli *cli)
-{
-	auto_listing listing = { 0 };
-	int r = listing_load(cli, &listing);
-
-	if (r < 0)
-		return r;
-	listing_print(&listing, cli->json);
-	return 0;
-}
-
 const struct verb ls_verb = {
 	.name = "ls",
 	.usage = "ls [--kind committed|active|view]... [--label K[=V]]...",
@@ -23,5 +12,5 @@ const struct verb ls_verb = {
 	.details = "Each --kind adds a kind; of --label all must be there.\n",
 	.options = TAKES_KINDS | TAKES_LABELS,
 	.needs = NEEDS_STORE,
-	.run = run,
+	.run = listing_show,
 };

@@ -111,8 +111,12 @@ static const char *sentence_of(const struct cli *cli)
 
 	if (!*msg)
 		return "failed, and nobody said why";
-	if (len && !strncmp(msg, cli->verb->name, len) && msg[len] == ' ')
+	if (!len || strncmp(msg, cli->verb->name, len) != 0)
+		return msg;
+	if (msg[len] == ' ')
 		return msg + len + 1;
+	if (msg[len] == ':' && msg[len + 1] == ' ')
+		return msg + len + 2;
 	return msg;
 }
 

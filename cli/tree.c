@@ -132,22 +132,30 @@ static size_t next_of(struct tree *tree, size_t at)
 	return nodes[at].next_sibling;
 }
 
-/* What was removed since it was listed has no usage, and is drawn. */
+/* What was removed since it was listed has no usage, nor has what is damaged;
+ * it is drawn, and damage is told at the end.
+ */
 static int load_usage(struct cli *cli, struct tree *tree)
 {
+	int damage = 0;
+
 	for (size_t i = 0; i < tree->listing.count; i++) {
+		struct shale_error one = SHALE_ERROR_INIT;
 		struct node *node = &tree->nodes[i];
 		int r;
 
 		node->usage.size = sizeof(node->usage);
 		r = shale_usage(cli->store, tree->listing.items[i]->name,
-				&node->usage, &cli->err);
-		if (r < 0 && r != -ENOENT)
-			return r;
-		error_clear(&cli->err);
+				&node->usage, &one);
 		node->has_usage = r == 0;
+		if (r == 0 || r == -ENOENT)
+			continue;
+		(void)error_fail(&cli->err, -r, "%s", one.msg);
+		if (r != -EUCLEAN)
+			return r;
+		damage = r;
 	}
-	return 0;
+	return damage;
 }
 
 static void print_json(struct tree *tree)
@@ -234,23 +242,23 @@ static int run(struct cli *cli)
 {
 	__attribute__((cleanup(tree_free))) struct tree tree = { 0 };
 	auto_free bool *open = NULL;
-	int r = listing_load(cli, &tree.listing);
+	int damage = listing_load(cli, &tree.listing), r;
 
-	if (r < 0)
-		return r;
+	if (damage < 0 && damage != -EUCLEAN)
+		return damage;
 	tree.nodes = calloc(tree.listing.count + 1, sizeof(*tree.nodes));
 	open = calloc(tree.listing.count + 1, sizeof(*open));
 	if (!tree.nodes || !open)
 		return error_fail(&cli->err, ENOMEM, "out of memory");
 	r = load_usage(cli, &tree);
-	if (r < 0)
+	if (r < 0 && r != -EUCLEAN)
 		return r;
 	link_nodes(&tree);
 	if (cli->json)
 		print_json(&tree);
 	else
 		print_text(&tree, open);
-	return 0;
+	return damage ? damage : r;
 }
 
 const struct verb tree_verb = {

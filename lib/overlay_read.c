@@ -69,12 +69,16 @@ struct visit {
 static int visit_id(void *ctx, const char *id)
 {
 	struct visit *visit = ctx;
+	/* Of its own: reading the next one clears what it tries in vain. */
+	struct shale_error one = SHALE_ERROR_INIT;
 	auto_record record = NULL;
 	struct shale_info info;
-	int r = record_load(visit->ov, visit->room, id, &record, visit->err);
+	int r = record_load(visit->ov, visit->room, id, &record, &one);
 
 	if (r == -ENOENT) /* uncertified, or removed since the listing */
 		return 0;
+	if (r < 0)
+		(void)error_fail(visit->err, -r, "%s", one.msg);
 	if (r == -EUCLEAN) { /* told at the end; the others come first */
 		visit->damage = r;
 		return 0;

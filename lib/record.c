@@ -73,8 +73,13 @@ static const uint32_t kinds_of[2][3] = {
 static int contradiction(const struct record *record, struct shale_error *err,
 			 const char *what)
 {
-	return error_fail(err, EUCLEAN, "'%s/%s' contradicts itself: %s",
-			  room_names[record->room], record->id, what);
+	if (!record->name)
+		return error_fail(err, EUCLEAN,
+				  "'%s/%s' contradicts itself: %s",
+				  room_names[record->room], record->id, what);
+	return error_fail(
+		err, EUCLEAN, "'%s' in '%s/%s' contradicts itself: %s",
+		record->name, room_names[record->room], record->id, what);
 }
 
 static int read_kind(int dir_fd, struct record *record, struct shale_error *err)

@@ -389,6 +389,38 @@ run on_store cleanup
 like "$out" '^removed 1 unfinished directory and 0 keys' 'cleanup'
 gives 'cleanup --json' '. == {"directories": 0, "keys": 0}' cleanup
 
+# ---- damage ----
+
+S=$T/damaged
+silent 'prepare in another store' prepare base0
+silent 'commit in it' commit base base0
+for key in k1 k2 k3; do
+	silent "prepare $key in it" prepare $key base
+done
+damaged=$S/active/$(printf k2 | sha256sum | cut -c 1-32)
+ln -sfn torn "$damaged/key.parent"
+while read -r verb shown; do
+	run on_store --json "$verb"
+	is "$status $(jq -r '.[].name' <<<"$out" | sort | xargs)" "1 $shown" \
+		"$verb shows what is not damaged, and fails"
+	like "$err" "^shale: $verb: (active: )?'k2' in 'active/[^:]*' contradicts" \
+		"$verb names what is damaged"
+	run on_store "$verb"
+	is "$status $(grep -cE '(k1|k3) ' <<<"$out")" '1 2' \
+		"$verb does so without --json, too"
+done <<'VERBS'
+ls base k1 k3
+active k1 k3
+tree base k1 k3
+VERBS
+ln -sfn torn "$S/snapshots/$(printf base | sha256sum | cut -c 1-32)/usage"
+run on_store tree
+is "$status $(grep -c ' k[13] ' <<<"$out")" '1 2' \
+	'tree: a torn usage hides nothing'
+silent 'remove takes the damaged one away' remove k2
+exits 0 'and ls is whole again' on_store ls
+S=$T/store
+
 # ---- plugins ----
 
 run "$shale" plugin show overlay

@@ -356,6 +356,33 @@ static void one_damaged_snapshot_does_not_hide_the_others(void **state)
 	MUST(shale_remove(store, "m", &why));
 }
 
+static int count_infos(void *ctx, const struct shale_info *info)
+{
+	(void)info;
+	++*(int *)ctx;
+	return 0;
+}
+
+static void a_listing_visits_all_others_and_names_the_damaged(void **state)
+{
+	int visited = 0;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	MUST(shale_prepare(store, "l", "base", NULL, &why));
+	MUST(shale_prepare(store, "m", "base", NULL, &why));
+	make_link(of_key("k", "key.parent"), "torn");
+	/* Passed over in silence, whichever of the others it comes after. */
+	delete_path(of_key("l", "key"));
+	make_dir(at("store/active/00000000000000000000000000000000"));
+	make_dir(at("store/active/ffffffffffffffffffffffffffffffff"));
+	reopen();
+	REFUSED(EUCLEAN, "'k' in 'active/",
+		shale_active(store, count_infos, &visited, &why));
+	assert_int_equal(visited, 1);
+}
+
 static void strange_entries_are_not_served_as_snapshots(void **state)
 {
 	(void)state;
@@ -404,6 +431,8 @@ int main(void)
 		TEST_IN_STORE(a_kind_fact_that_is_no_link_is_never_served),
 		TEST_IN_STORE(a_missing_work_directory_decides_nothing),
 		TEST_IN_STORE(one_damaged_snapshot_does_not_hide_the_others),
+		TEST_IN_STORE(
+			a_listing_visits_all_others_and_names_the_damaged),
 		TEST_IN_STORE(strange_entries_are_not_served_as_snapshots),
 		TEST_IN_STORE(a_leftover_in_staging_does_not_stop_anybody),
 	};
