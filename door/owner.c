@@ -500,8 +500,9 @@ int door_cleanup(struct shale_store *store, uint64_t *ret_removed,
 	r = shale_active(store, sweep_look, &sweep, err);
 	if (r > 0)
 		return error_fail(err, ENOMEM, "clean up: out of memory");
-	if (r < 0)
+	if (r < 0 && r != -EUCLEAN)
 		return r;
+	first = r; /* one that is damaged: the others were visited */
 	for (size_t i = 0; i < sweep.count; i++) {
 		struct shale_error one = SHALE_ERROR_INIT;
 

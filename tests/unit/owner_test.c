@@ -443,6 +443,23 @@ static void cleanup_removes_what_has_no_container(void **state)
 	assert_int_equal(shale_exists(store, "old", NULL), -ENOENT);
 }
 
+static void a_damaged_key_keeps_no_other_from_cleanup(void **state)
+{
+	int r;
+
+	(void)state;
+	make_layer("base", "");
+	make_dir(at("runtime"));
+	(void)claimed_once("gone", "remove");
+	MUST(shale_prepare(store, "damaged", "base", NULL, &why));
+	make_link(of_key("damaged", "key.parent"), "torn");
+	reopen();
+	r = door_cleanup(store, NULL, &why);
+	assert_int_equal(r, -EUCLEAN);
+	assert_non_null(strstr(why.msg, "'damaged'"));
+	assert_int_equal(shale_exists(store, "gone", NULL), -ENOENT);
+}
+
 static void cleanup_needs_a_root_to_say_gone(void **state)
 {
 	struct owner owners[4];
@@ -491,6 +508,7 @@ int main(void)
 		TEST_IN_STORE(a_root_unknown_at_creation_contradicts_none),
 		TEST_IN_STORE(an_unknown_root_at_stop_waits_for_the_runtime),
 		TEST_IN_STORE(cleanup_removes_what_has_no_container),
+		TEST_IN_STORE(a_damaged_key_keeps_no_other_from_cleanup),
 		TEST_IN_STORE(cleanup_needs_a_root_to_say_gone),
 	};
 
