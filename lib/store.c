@@ -140,16 +140,18 @@ static bool wants_create(const char *const *config)
 }
 
 static int open_root(const char *root, const char *const *config,
-		     struct shale_error *err)
+		     bool *ret_made, struct shale_error *err)
 {
 	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 && errno == ENOENT && wants_create(config)) {
-		if (mkdirat(AT_FDCWD, root, 0700) == 0)
+		if (mkdirat(AT_FDCWD, root, 0700) == 0) {
+			*ret_made = true;
 			/* Whatever the umask; else we could not open it. */
 			(void)fchmodat(AT_FDCWD, root, 0700, 0);
-		else if (errno != EEXIST)
+		} else if (errno != EEXIST) {
 			return error_errno(err, errno, "create '%s'", root);
+		}
 		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	return fd < 0 ? error_errno(err, errno, "open '%s'", root) : fd;
@@ -208,19 +210,16 @@ static int call_open(struct shale_store *store, int root_fd, const char *path,
 			       "open", err);
 }
 
-int shale_store_open(const char *root, const struct shale_plugin *plugin,
-		     const char *const *config, const struct shale_host *host,
-		     struct shale_store **ret, struct shale_error *err)
+static int open_store(int fd, const char *root,
+		      const struct shale_plugin *plugin,
+		      const char *const *config, const struct shale_host *host,
+		      struct shale_store **ret, struct shale_error *err)
 {
 	__attribute__((cleanup(drop_store))) struct shale_store *store = NULL;
 	pthread_mutexattr_t attr;
 	char path[4096];
-	auto_fd fd = open_root(root, config, err);
-	int r;
+	int r = path_of_fd(fd, path, sizeof(path), err);
 
-	if (fd < 0)
-		return fd;
-	r = path_of_fd(fd, path, sizeof(path), err);
 	if (r < 0)
 		return r;
 	store = calloc(1, sizeof(*store));
@@ -246,6 +245,25 @@ int shale_store_open(const char *root, const struct shale_plugin *plugin,
 	r = call_open(store, fd, path, config, err);
 	if (r == 0)
 		*ret = take_ptr(&store);
+	return r;
+}
+
+int shale_store_open(const char *root, const struct shale_plugin *plugin,
+		     const char *const *config, const struct shale_host *host,
+		     struct shale_store **ret, struct shale_error *err)
+{
+	bool made = false;
+	auto_fd fd = open_root(root, config, &made, err);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = open_store(fd, root, plugin, config, host, ret, err);
+	/* What was refused leaves no directory; one with anything in it, as
+	 * another process may have begun to make there, stays.
+	 */
+	if (r < 0 && made)
+		(void)unlinkat(AT_FDCWD, root, AT_REMOVEDIR);
 	return r;
 }
 

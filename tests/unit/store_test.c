@@ -264,6 +264,16 @@ static void overlay_is_refused_by_its_name(void **state)
 	MUST(try_open(creating));
 }
 
+static void a_refused_root_is_not_left_behind(void **state)
+{
+	static const char *const nonsense[] = { "create", "yes", "nonsense",
+						"yes", NULL };
+
+	(void)state;
+	REFUSED(EINVAL, "nonsense", try_open(nonsense));
+	assert_false(is_there(at("store")));
+}
+
 static void check_config(const char *key, const char *value)
 {
 	const char *const config[] = { "any_filesystem", "yes", key, value,
@@ -468,6 +478,7 @@ int main(void)
 		TEST_IN_DIR(creators_do_not_disturb_each_other),
 		TEST_IN_DIR(a_creator_killed_at_any_moment_leaves_no_wreck),
 		TEST_IN_DIR(overlay_is_refused_by_its_name),
+		TEST_IN_DIR(a_refused_root_is_not_left_behind),
 		TEST_IN_STORE(unknown_settings_are_refused_by_name),
 		TEST_IN_STORE(malformed_settings_are_refused_by_name),
 		TEST_IN_STORE(a_setting_without_a_value_is_refused),
