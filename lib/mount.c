@@ -6,9 +6,11 @@
 #include "mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "error.h"
 #include "scope.h"
@@ -153,13 +155,21 @@ int shale_mount_detached(const struct shale_mount_spec *mount, int *ret_fd,
 
 int shale_unmount(const char *target, struct shale_error *err)
 {
+	struct stat st;
+
 	if (!target || !*target)
 		return error_fail(err, EINVAL, "unmount: no target");
 	if (umount2(target, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno == EINVAL)
-		return error_fail(err, EINVAL,
-				  "unmount '%s': it is not a mount point",
-				  target);
-	return error_errno(err, errno, "unmount '%s'", target);
+	if (errno != EINVAL)
+		return error_errno(err, errno, "unmount '%s'", target);
+	/* A mount follows the link, so that this looks like the same place. */
+	if (fstatat(AT_FDCWD, target, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return error_fail(
+			err, EINVAL,
+			"unmount '%s': it is a symbolic link: name the directory that it leads to",
+			target);
+	return error_fail(err, EINVAL, "unmount '%s': it is not a mount point",
+			  target);
 }

@@ -353,7 +353,7 @@ SHALE_API int shale_mount_detached(const struct shale_mount_spec *spec,
 /**
  * shale_unmount - unmount the top mount at a path, without following a link
  *
- * Return: 0, -EINVAL (no mount point), -EBUSY (in use), or the kernel's.
+ * Return: 0, -EINVAL (no mount point, or a link), -EBUSY (in use), or the kernel's.
  * Since: 0.1
  */
 SHALE_API int shale_unmount(const char *target, struct shale_error *err);
