@@ -85,8 +85,8 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 			  "an overlay is mounted on it: unmount that first");
 }
 
-/* A check or a cleanup holds it for microseconds: only a commit or a removal
- * outlasts this.
+/* A check or a cleanup holds it for microseconds: only a commit, a removal, or
+ * a mount of many layers outlasts this.
  */
 static int lock_patiently(int fd, int how)
 {
@@ -118,8 +118,9 @@ int inuse_lock(const struct overlay *ov, const struct record *record, int how,
 				   ov->root_path, record->id);
 	r = lock_patiently(fd, how);
 	if (r == -EBUSY)
-		return error_fail(err, EBUSY,
-				  "a commit or a removal of it is under way");
+		return error_fail(
+			err, EBUSY,
+			"a commit, a removal or a mount of it is under way");
 	if (r < 0)
 		return error_errno(err, -r, "lock '%s/active/%s'",
 				   ov->root_path, record->id);

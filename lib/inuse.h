@@ -32,11 +32,11 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 /**
  * inuse_lock - open a directory of active/ and hold it against commits and
  * removals
- * @how:    LOCK_EX to commit or remove, LOCK_SH to look
+ * @how:    LOCK_EX to commit, remove or mount an active, LOCK_SH to look
  * @ret_fd: taken; let go with drop_locked_fd
  *
- * Return: 0, -ENOENT (it is gone, or another one now), -EBUSY (a commit or a
- *         removal has it), or another errno; all with a sentence.
+ * Return: 0, -ENOENT (it is gone, or another one now), -EBUSY (a commit, a
+ *         removal or a mount has it), or another errno; all with a sentence.
  */
 int inuse_lock(const struct overlay *ov, const struct record *record, int how,
 	       int *ret_fd, struct shale_error *err);

@@ -113,6 +113,8 @@ static int check_record(struct overlay *ov, const struct record *record,
 			shale_mount_fn *emit, void *ctx,
 			struct shale_error *err)
 {
+	/* Whoever mounts an active must be alone; views stand any number. */
+	const bool alone = emit && record->kind == SHALE_KIND_ACTIVE;
 	auto_locked_fd dir_fd = -1;
 	auto_fd fs_fd = -1;
 	int r;
@@ -121,7 +123,7 @@ static int check_record(struct overlay *ov, const struct record *record,
 		return error_fail(err, EBADFD, "it is committed");
 	r = inuse_check_user(record, err);
 	if (r == 0)
-		r = inuse_lock(ov, record, emit ? LOCK_EX : LOCK_SH, &dir_fd,
+		r = inuse_lock(ov, record, alone ? LOCK_EX : LOCK_SH, &dir_fd,
 			       err);
 	if (r < 0)
 		return r;

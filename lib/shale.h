@@ -298,9 +298,10 @@ SHALE_API int shale_check(struct shale_store *store, const char *key,
 /**
  * shale_mounts_exclusive - shale_mounts for who mounts in @emit
  *
- * As shale_check first, and until @emit returns nobody else commits, removes
- * or mounts @key through this function.  Without an operation `check` of the
- * snapshotter it is shale_mounts.
+ * As shale_check first, and until @emit returns nobody else commits or removes
+ * @key or, where it is active, mounts it through this function; a view may
+ * have any number of mounts.  Without an operation `check` of the snapshotter
+ * it is shale_mounts.
  *
  * Return: as shale_mounts and shale_check.   Since: 0.1
  */
@@ -353,8 +354,8 @@ SHALE_API int shale_mount_detached(const struct shale_mount_spec *spec,
 /**
  * shale_unmount - unmount the top mount at a path, without following a link
  *
- * Return: 0, -EINVAL (no mount point, or a link), -EBUSY (in use), or the kernel's.
- * Since: 0.1
+ * Return: 0, -EINVAL (no mount point, or a link), -EBUSY (in use), or the
+ *         kernel's.   Since: 0.1
  */
 SHALE_API int shale_unmount(const char *target, struct shale_error *err);
 

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -291,6 +292,50 @@ static void computing_mounts_changes_nothing(void **state)
 	free(after);
 }
 
+static int emit_nothing(void *ctx, const struct shale_mount_spec *spec)
+{
+	(void)ctx;
+	(void)spec;
+	return 0;
+}
+
+/* As another process holds it that is about to mount. */
+static int hold(const char *key, int how)
+{
+	int fd = open(of_key(key, ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(flock(fd, how | LOCK_NB), 0);
+	return fd;
+}
+
+static void an_active_is_mounted_by_one_at_a_time(void **state)
+{
+	int fd;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	fd = hold("k", LOCK_EX);
+	REFUSED(EBUSY, "a mount of it is under way",
+		shale_mounts_exclusive(store, "k", emit_nothing, NULL, &why));
+	(void)close(fd);
+	MUST(shale_mounts_exclusive(store, "k", emit_nothing, NULL, &why));
+}
+
+static void a_view_is_mounted_by_many_at_once(void **state)
+{
+	int fd;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_view(store, "v", "base", NULL, &why));
+	fd = hold("v", LOCK_SH);
+	MUST(shale_mounts_exclusive(store, "v", emit_nothing, NULL, &why));
+	REFUSED(EBUSY, "under way", shale_remove(store, "v", &why));
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +356,8 @@ int main(void)
 		TEST_IN_STORE(mounts_of_nothing_is_enoent),
 		TEST_IN_STORE(mounts_of_a_committed_one_is_ebadfd),
 		TEST_IN_STORE(computing_mounts_changes_nothing),
+		TEST_IN_STORE(an_active_is_mounted_by_one_at_a_time),
+		TEST_IN_STORE(a_view_is_mounted_by_many_at_once),
 	};
 
 	return cmocka_run_group_tests_name("mounts", tests, NULL, NULL);
