@@ -122,7 +122,6 @@ static int check_policy(const struct creation *c, struct shale_error *err)
 	return policy_check(&c->hook->config->policy, &request, NULL, err);
 }
 
-/* What only a rootfs that the runtime itself sees could have. */
 /* The runtime has made their nodes by now, in the bundle's rootfs. */
 static int check_devices(const struct creation *c, struct shale_error *err)
 {
@@ -141,6 +140,7 @@ static int check_devices(const struct creation *c, struct shale_error *err)
 	return 0;
 }
 
+/* What only a rootfs that the runtime itself sees could have. */
 static int check_bundle(const struct creation *c, struct shale_error *err)
 {
 	const char *own = place_own_bind(c->place);
