@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What /proc says of a process: see process.h.
+ * What /proc says of a process, and our own streams: see process.h.
  */
 #include "process.h"
 
@@ -79,4 +79,15 @@ int process_start_time(long pid, uint64_t *ret)
 	if (past_comm[2] == 'Z' || past_comm[2] == 'X')
 		return -ESRCH;
 	return parse_start(past_comm + 2, ret);
+}
+
+void process_fill_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Naming a process so that neither a reused pid nor a reboot confuses it.
+ * Naming a process so that neither a reused pid nor a reboot confuses it, and
+ * what a program does for its own before all else.
  */
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
@@ -23,5 +24,13 @@ int process_boot_id(char ret[PROCESS_BOOT_ID_SIZE]);
  * Return: 0, -ESRCH (no such process, or a zombie), or another errno.
  */
 int process_start_time(long pid, uint64_t *ret);
+
+/**
+ * process_fill_streams - open closed standard streams on /dev/null
+ *
+ * Else a store's descriptor would become stdout, or stderr, and take what is
+ * meant for that.  They are opened so that writing to them fails.
+ */
+void process_fill_streams(void);
 
 #endif

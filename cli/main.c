@@ -4,16 +4,15 @@
  * what came of it into a sentence and an exit status.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
 #include "config.h"
 #include "output.h"
+#include "process.h"
 #include "verbs.h"
 
 const struct verb *const verbs[] = {
@@ -22,19 +21,6 @@ const struct verb *const verbs[] = {
 	&stat_verb,    &label_verb,   &usage_verb,  &ls_verb,	  &active_verb,
 	&tree_verb,    &cleanup_verb, &plugin_verb, &help_verb,	  NULL,
 };
-
-/* A store's descriptor must not become stdout: a closed one is /dev/null,
- * opened so that writing to it fails. */
-static void fill_standard_streams(void)
-{
-	int fd;
-
-	do
-		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	while (fd >= 0 && fd <= STDERR_FILENO);
-	if (fd >= 0)
-		(void)close(fd);
-}
 
 static void warn(void *ctx, int level, const char *line)
 {
@@ -139,7 +125,7 @@ int main(int argc, char **argv)
 	struct cli cli = { .err = SHALE_ERROR_INIT };
 	int r, status;
 
-	fill_standard_streams();
+	process_fill_streams();
 	(void)setlocale(LC_CTYPE, "");
 	r = run(&cli, argc, argv);
 	status = r < 0 ? CLI_FAILED : r;

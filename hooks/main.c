@@ -18,6 +18,7 @@
 #include "config.h"
 #include "error.h"
 #include "hook.h"
+#include "process.h"
 #include "scope.h"
 #include "shale.h"
 #include "state.h"
@@ -166,6 +167,7 @@ int main(int argc, char **argv)
 	int r;
 
 	leave_the_caller();
+	process_fill_streams();
 	raise_limit();
 	r = parse_arguments(argc, argv, &arguments);
 	if (r != 0)

@@ -83,6 +83,25 @@ nested()
 	printf '%*s' "$1" '' | tr ' ' '['
 }
 
+# ---- closed streams ----
+
+# The hook waits for its state with what it was given: no descriptor of the
+# store may take the place of a stream that is closed.
+mkfifo "$T/state"
+"$hook" prestart --root "$S" <"$T/state" >&- 2>&- &
+waiting=$!
+exec 9>"$T/state"
+for ((n = 0; n < 250; n++)); do
+	streams=$(readlink "/proc/$waiting/fd/"[12] | sort -u)
+	[ "$streams" != /dev/null ] || break
+	sleep 0.02
+done
+is "$streams" /dev/null 'closed streams are /dev/null'
+exec 9>&-
+code=0
+wait "$waiting" || code=$?
+is "$code" 1 'closed streams: the hook fails as with open ones'
+
 # ---- state ----
 bad 'state: empty' </dev/null
 bad 'state: a directory' <"$T"
