@@ -459,6 +459,38 @@ static void created_is_the_time_of_the_commit(void **state)
 	assert_int_equal(committed.created_ns, mtime_ns(of_name("n", "name")));
 }
 
+static int commit_k_as_n_is_refused(void *ctx)
+{
+	struct shale_store *it = open_more(NULL, NULL);
+
+	(void)ctx;
+	return shale_commit(it, "n", "k", NULL, &why) == -EEXIST ? 0 : 1;
+}
+
+static void a_name_taken_before_the_lock_is_had_is_refused(void **state)
+{
+	struct helper writer, committer;
+	char lock[PATH_MAX];
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	(void)snprintf(lock, sizeof(lock), "%s", at("store/lock"));
+	helper_start(&writer, flock_path, lock);
+	helper_begin(&committer, commit_k_as_n_is_refused, NULL);
+	/* Its last fact is written: it has looked, and waits for the lock. */
+	for (int i = 0; i < 3000 && !is_there(of_key("k", "name")); i++)
+		(void)usleep(10000);
+	make_dir(of_name("n", ""));
+	make_dir(of_name("n", "fs"));
+	make_link(of_name("n", "usage"), "4096,1");
+	make_link(of_name("n", "name"), "n");
+	helper_kill(&writer);
+	helper_wait(&committer);
+	helper_stop(&committer);
+	check_list(of_key("k", ""), "fs key");
+	check_list(of_name("n", ""), "fs name usage");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +525,7 @@ int main(void)
 		TEST_IN_STORE(a_probe_leaves_no_trace_in_the_layer),
 		TEST_IN_STORE(check_of_a_committed_one_is_ebadfd),
 		TEST_IN_STORE(created_is_the_time_of_the_commit),
+		TEST_IN_STORE(a_name_taken_before_the_lock_is_had_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("commit", tests, NULL, NULL);

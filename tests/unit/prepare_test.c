@@ -5,6 +5,7 @@
  */
 #include "fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -420,6 +421,81 @@ static void every_durability_makes_the_same_store(void **state)
 		free(dumps[i]);
 }
 
+/* ---- what another writer does before we have the lock ---- */
+
+/* Whether a snapshot is built in staging/: its kind fact is the last of it. */
+static bool is_staged(void)
+{
+	DIR *dir = opendir(at("store/staging"));
+	const struct dirent *entry;
+	bool found = false;
+
+	assert_non_null(dir);
+	while (!found && (entry = readdir(dir)) != NULL)
+		found = is_there(at("store/staging/%s/key", entry->d_name));
+	(void)closedir(dir);
+	return found;
+}
+
+static int prepare_k_and_expect(void *ctx)
+{
+	struct shale_store *it = open_more(NULL, NULL);
+
+	return shale_prepare(it, "k", "base", NULL, &why) == *(int *)ctx ? 0
+									 : 1;
+}
+
+/* A prepare of k on base that has looked and built, and @act before it has
+ * the lock; it must then return @expected.
+ */
+static void prepare_after(void (*act)(void), int expected)
+{
+	struct helper writer, creator;
+	char lock[PATH_MAX];
+
+	make_layer("base", NULL);
+	(void)snprintf(lock, sizeof(lock), "%s", at("store/lock"));
+	helper_start(&writer, flock_path, lock);
+	helper_begin(&creator, prepare_k_and_expect, &expected);
+	for (int i = 0; i < 3000 && !is_staged(); i++)
+		(void)usleep(10000);
+	assert_true(is_staged());
+	act();
+	helper_kill(&writer);
+	helper_wait(&creator);
+	helper_stop(&creator);
+	reopen();
+	check_list(at("store/staging"), "");
+}
+
+static void another_takes_k(void)
+{
+	make_dir(of_key("k", ""));
+	make_dir(of_key("k", "fs"));
+	make_file(of_key("k", "fs/anothers"), "");
+	make_link(of_key("k", "key"), "k");
+}
+
+static void a_key_taken_before_the_lock_is_had_is_refused(void **state)
+{
+	(void)state;
+	prepare_after(another_takes_k, -EEXIST);
+	assert_true(is_there(of_key("k", "fs/anothers")));
+	check_list(of_key("k", ""), "fs key");
+}
+
+static void base_is_deleted(void)
+{
+	delete_tree(of_name("base", ""));
+}
+
+static void a_parent_gone_before_the_lock_is_had_is_refused(void **state)
+{
+	(void)state;
+	prepare_after(base_is_deleted, -ENOENT);
+	assert_false(is_there(of_key("k", "")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -448,6 +524,8 @@ int main(void)
 		TEST_IN_STORE(unknown_flags_are_refused),
 		TEST_IN_STORE(options_shorter_than_the_first_ones_are_refused),
 		TEST_IN_STORE(every_durability_makes_the_same_store),
+		TEST_IN_STORE(a_key_taken_before_the_lock_is_had_is_refused),
+		TEST_IN_STORE(a_parent_gone_before_the_lock_is_had_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("prepare", tests, NULL, NULL);
