@@ -267,5 +267,9 @@ int format_open(struct overlay *ov, struct shale_error *err)
 		return r;
 	ov->lock_fd = openat(ov->root_fd, "lock",
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (ov->lock_fd < 0 && errno == ENOENT)
+		return error_fail(
+			err, ENOENT,
+			"its file 'lock' is lost: make it anew, as 4096 bytes of zero");
 	return ov->lock_fd < 0 ? error_errno(err, errno, "open 'lock'") : 0;
 }

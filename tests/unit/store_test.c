@@ -264,6 +264,21 @@ static void overlay_is_refused_by_its_name(void **state)
 	MUST(try_open(creating));
 }
 
+static void a_lost_lock_is_told_and_made_anew(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	delete_path(at("store/lock"));
+	REFUSED(ENOENT, "'lock' is lost: make it anew", try_open(creating));
+	/* Of a handle that knows the lost one: nothing is remembered. */
+	make_file(at("store/lock"), "");
+	assert_int_equal(truncate(at("store/lock"), 4096), 0);
+	MUST(try_open(creating));
+	MUST(shale_remove(open_more(NULL, NULL), "k", &why));
+	assert_int_equal(shale_exists(store, "k", NULL), -ENOENT);
+	MUST(shale_prepare(store, "l", NULL, NULL, &why));
+}
+
 static void a_refused_root_is_not_left_behind(void **state)
 {
 	static const char *const nonsense[] = { "create", "yes", "nonsense",
@@ -478,6 +493,7 @@ int main(void)
 		TEST_IN_DIR(creators_do_not_disturb_each_other),
 		TEST_IN_DIR(a_creator_killed_at_any_moment_leaves_no_wreck),
 		TEST_IN_DIR(overlay_is_refused_by_its_name),
+		TEST_IN_STORE(a_lost_lock_is_told_and_made_anew),
 		TEST_IN_DIR(a_refused_root_is_not_left_behind),
 		TEST_IN_STORE(unknown_settings_are_refused_by_name),
 		TEST_IN_STORE(malformed_settings_are_refused_by_name),
