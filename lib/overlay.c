@@ -14,6 +14,7 @@
 #include "cache.h"
 #include "error.h"
 #include "format.h"
+#include "number.h"
 #include "scope.h"
 
 void overlay_warn(const struct overlay *ov, const struct shale_error *error)
@@ -97,12 +98,11 @@ static int set_durability(struct overlay *ov, const char *value,
 static int set_lock_timeout(struct overlay *ov, const char *value,
 			    struct shale_error *err)
 {
-	char *end;
+	uint64_t ms;
 
-	errno = 0;
-	ov->lock_timeout_ms = strtoll(value, &end, 10);
-	if (errno || end == value || *end || ov->lock_timeout_ms < 0)
+	if (number_parse(value, INT64_MAX, &ms) < 0)
 		return bad_value("lock_timeout_ms", value, err);
+	ov->lock_timeout_ms = (int64_t)ms;
 	return 0;
 }
 

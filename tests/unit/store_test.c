@@ -315,6 +315,8 @@ static void malformed_settings_are_refused_by_name(void **state)
 	check_config("lock_timeout_ms", "soon");
 	check_config("lock_timeout_ms", "-1");
 	check_config("lock_timeout_ms", "10x");
+	check_config("lock_timeout_ms", " 10");
+	check_config("lock_timeout_ms", "+10");
 	check_config("lock_timeout_ms", "");
 	check_config("lock_timeout_ms", "99999999999999999999999");
 }
