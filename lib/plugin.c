@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -107,6 +108,41 @@ static int file_check(const char *path, struct shale_error *err)
 	return 0;
 }
 
+/*
+ * dlopen maps the segments that the headers speak of, and touches them: where
+ * the file ends before they do, that is a SIGBUS in the host.  What is no ELF
+ * file of ours is left for dlopen to refuse.
+ */
+static int length_check(const char *path, struct shale_error *err)
+{
+	auto_fd fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ElfW(Ehdr) head;
+	ElfW(Phdr) part;
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "load snapshotter '%s'", path);
+	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    memcmp(head.e_ident, ELFMAG, SELFMAG) != 0 ||
+	    head.e_phentsize != sizeof(part))
+		return 0;
+	for (size_t i = 0; i < head.e_phnum; i++) {
+		const off_t at = (off_t)(head.e_phoff + i * sizeof(part));
+
+		if (pread(fd, &part, sizeof(part), at) ==
+			    (ssize_t)sizeof(part) &&
+		    (part.p_type != PT_LOAD ||
+		     (part.p_offset <= (uint64_t)st.st_size &&
+		      part.p_filesz <= (uint64_t)st.st_size - part.p_offset)))
+			continue;
+		return error_fail(
+			err, ELIBBAD,
+			"load snapshotter '%s': cut short, at %jd bytes", path,
+			(intmax_t)st.st_size);
+	}
+	return 0;
+}
+
 /* The loader's reason, without the path that our sentence has already. */
 static const char *library_error(const char *path)
 {
@@ -186,6 +222,8 @@ static int load_file(const char *path, struct shale_snapshotter *ret,
 			"load snapshotter '%s': refused in a program that runs with more rights than its caller's",
 			path);
 	r = file_check(path, err);
+	if (r == 0)
+		r = length_check(path, err);
 	if (r < 0)
 		return r;
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);

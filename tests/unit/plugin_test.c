@@ -270,6 +270,25 @@ static void text_file_is_refused(void **state)
 		"not a shared object that can be loaded: file too short");
 }
 
+/* As a copy that a full disk ended: dlopen would die of it. */
+static void file_that_is_cut_short_is_refused(void **state)
+{
+	auto_free char *path = good_copy("cut", 0644);
+	auto_free char *cause = NULL;
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat(path, &st), 0);
+	for (off_t part = 1; part <= 4; part++) {
+		off_t size = st.st_size * (5 - part) / 10;
+
+		assert_int_equal(truncate(path, size), 0);
+		drop_free(&cause);
+		cause = format("cut short, at %jd bytes", (intmax_t)size);
+		assert_path_refused(path, ELIBBAD, cause);
+	}
+}
+
 static void unresolved_symbol_is_refused(void **state)
 {
 	(void)state;
@@ -466,6 +485,7 @@ int main(int argc, char **argv)
 		TEST_IN_DIR(file_that_others_may_write_is_refused),
 		TEST_IN_DIR(file_of_a_stranger_is_refused),
 		TEST_IN_DIR(text_file_is_refused),
+		TEST_IN_DIR(file_that_is_cut_short_is_refused),
 		TEST_IN_DIR(unresolved_symbol_is_refused),
 		TEST_IN_DIR(missing_entry_is_refused),
 		TEST_IN_DIR(missing_table_is_refused),
