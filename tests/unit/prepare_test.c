@@ -472,7 +472,7 @@ static void another_takes_k(void)
 {
 	make_dir(of_key("k", ""));
 	make_dir(of_key("k", "fs"));
-	make_file(of_key("k", "fs/anothers"), "");
+	make_file(of_key("k", "fs/theirs"), "");
 	make_link(of_key("k", "key"), "k");
 }
 
@@ -480,7 +480,7 @@ static void a_key_taken_before_the_lock_is_had_is_refused(void **state)
 {
 	(void)state;
 	prepare_after(another_takes_k, -EEXIST);
-	assert_true(is_there(of_key("k", "fs/anothers")));
+	assert_true(is_there(of_key("k", "fs/theirs")));
 	check_list(of_key("k", ""), "fs key");
 }
 
