@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "scope.h"
@@ -20,6 +22,12 @@
 #define WALK_OPEN_MAX 16
 /* Another deleter or a container that still writes: how often to begin anew. */
 #define REMOVE_TRIES 5
+/* How often a directory is read that others write to. */
+#define LIST_TRIES 5
+/* Two changes so close may have the same time: until 6.13 the clock of files
+ * moves with the timer's tick, at most 10 ms.
+ */
+#define TICK_NS 20000000
 
 int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 		    uint64_t resolve)
@@ -66,13 +74,52 @@ int fs_mnt_id(int fd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+int fs_moment_take(int fd, struct fs_moment *ret)
+{
+	struct timespec now;
+	int64_t age_ns;
+
+	if (clock_gettime(CLOCK_REALTIME, &now) < 0 || fstat(fd, &ret->st) < 0)
+		return -errno;
+	age_ns = (now.tv_sec - ret->st.st_ctim.tv_sec) * INT64_C(1000000000) +
+		 now.tv_nsec - ret->st.st_ctim.tv_nsec;
+	ret->is_settled = age_ns > TICK_NS;
+	return 0;
+}
+
+bool fs_moment_same(const struct fs_moment *before,
+		    const struct fs_moment *after)
+{
+	const struct stat *a = &before->st, *b = &after->st;
+
+	return before->is_settled && a->st_size == b->st_size &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+void fs_path(int dir_fd, const char *name, char *ret)
+{
+	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	const size_t size = PATH_MAX;
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
+	n = readlink(link, ret, size);
+	if (n < 0 || (size_t)n + strlen(name) + 2 > size)
+		n = 0;
+	(void)snprintf(ret + n, size - (size_t)n, "%s%s", n ? "/" : "", name);
+}
+
 /* A directory on the way down, and what of it is still to be entered. */
 struct frame {
 	int fd; /* -1: closed to save descriptors, reopened through ".." */
 	struct stat st;
-	char *names; /* of its subdirectories, NUL after each */
+	char *names; /* to be entered: of each a type, the name and NUL */
 	size_t used, next;
 };
+
+#define TYPE_DIR 'd'
+#define TYPE_OTHER 'o' /* when it was listed; in a live walk alone */
 
 struct walk {
 	struct frame *frames;
@@ -83,6 +130,7 @@ struct walk {
 	bool forced;	/* make directories of ours readable */
 	bool unstatted; /* spare the stat where the type is known */
 	int (*visit)(void *ctx, const struct fs_entry *entry);
+	const struct fs_visitor *live; /* instead of visit */
 	void *ctx;
 };
 
@@ -97,9 +145,9 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
-static int frame_add_name(struct frame *frame, const char *name)
+static int frame_add_name(struct frame *frame, char type, const char *name)
 {
-	size_t len = strlen(name) + 1;
+	size_t len = strlen(name) + 2;
 	char *bigger = frame->names;
 
 	/* Doubles at each power of two that the names grow past. */
@@ -113,28 +161,119 @@ static int frame_add_name(struct frame *frame, const char *name)
 	if (!bigger)
 		return -ENOMEM;
 	frame->names = bigger;
-	memcpy(frame->names + frame->used, name, len);
+	frame->names[frame->used] = type;
+	memcpy(frame->names + frame->used + 1, name, len - 1);
 	frame->used += len;
 	return 0;
+}
+
+/* The name that is next, and going on to the one after it. */
+static const char *frame_name(const struct frame *frame)
+{
+	return frame->names + frame->next + 1;
+}
+
+static void frame_advance(struct frame *frame)
+{
+	frame->next += strlen(frame_name(frame)) + 2;
+}
+
+static int open_list(int dir_fd, DIR **ret)
+{
+	auto_fd fd = openat(dir_fd, ".",
+			    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	*ret = fd < 0 ? NULL : fdopendir(fd);
+	if (!*ret)
+		return -errno;
+	(void)take_fd(&fd);
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a + 1, *(char *const *)b + 1);
+}
+
+/* Sorts a frame's names and drops what is there twice. */
+static int frame_sort(struct frame *frame)
+{
+	struct frame sorted = { .fd = -1 };
+	auto_free char **names = NULL;
+	size_t count = 0, n = 0;
+	int r = 0;
+
+	for (size_t at = 0; at < frame->used; count++)
+		at += strlen(frame->names + at) + 1;
+	if (count < 2)
+		return 0;
+	names = malloc(count * sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	for (size_t at = 0; n < count; at += strlen(frame->names + at) + 1)
+		names[n++] = frame->names + at;
+	qsort(names, count, sizeof(*names), by_name);
+	for (size_t i = 0; i < count && r == 0; i++)
+		if (i == 0 || by_name(&names[i], &names[i - 1]) != 0)
+			r = frame_add_name(&sorted, *names[i], names[i] + 1);
+	free(frame->names);
+	frame->names = sorted.names;
+	frame->used = sorted.used;
+	return r;
+}
+
+/* One reading adds the names that it finds. */
+static int frame_list_once(struct frame *frame)
+{
+	auto_dir dir = NULL;
+	const struct dirent *entry;
+	int r = open_list(frame->fd, &dir);
+
+	while (r == 0 && (errno = 0, (entry = readdir(dir)) != NULL))
+		if (!is_dots(entry->d_name))
+			r = frame_add_name(frame,
+					   entry->d_type == DT_DIR ? TYPE_DIR
+								   : TYPE_OTHER,
+					   entry->d_name);
+	if (r == 0)
+		r = -errno;
+	return r < 0 ? r : frame_sort(frame);
+}
+
+/*
+ * On btrfs a name that is replaced by a rename while the directory is read
+ * moves to its end, past where the reading stops: until nothing has changed,
+ * or nothing new was found, it is read again.
+ */
+static int frame_list(struct frame *frame)
+{
+	struct fs_moment before, after;
+	int r = 0;
+
+	for (int try = 0; try < LIST_TRIES; try++) {
+		size_t used = frame->used;
+
+		r = fs_moment_take(frame->fd, &before);
+		if (r == 0)
+			r = frame_list_once(frame);
+		if (r == 0)
+			r = fs_moment_take(frame->fd, &after);
+		if (r < 0 || fs_moment_same(&before, &after) ||
+		    (try > 0 && frame->used == used))
+			break;
+	}
+	return r == -ENOENT ? 0 : r; /* deleted since it was opened */
 }
 
 /* Visits all but the directories of the top frame and notes those. */
 static int frame_scan(struct walk *walk, struct frame *frame)
 {
-	int fd = openat(frame->fd, ".",
-			O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	auto_dir dir = NULL;
 	const struct dirent *entry;
-	int r;
+	int r = open_list(frame->fd, &dir);
 
-	if (fd < 0)
-		return -errno;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = -errno;
-		(void)close(fd);
+	if (r < 0)
 		return r;
-	}
 	while (errno = 0, (entry = readdir(dir)) != NULL) {
 		struct fs_entry visited = { frame->fd, entry->d_name, NULL };
 		bool is_dir = entry->d_type == DT_DIR;
@@ -153,7 +292,7 @@ static int frame_scan(struct walk *walk, struct frame *frame)
 			is_dir = S_ISDIR(st.st_mode);
 			visited.st = &st;
 		}
-		r = is_dir ? frame_add_name(frame, entry->d_name)
+		r = is_dir ? frame_add_name(frame, TYPE_DIR, entry->d_name)
 			   : walk->visit(walk->ctx, &visited);
 		if (r != 0)
 			return r;
@@ -192,7 +331,7 @@ static int push(struct walk *walk, int fd, const struct stat *st)
 		drop_fd(&walk->frames[walk->depth - WALK_OPEN_MAX].fd);
 	frame = &walk->frames[walk->depth++];
 	*frame = (struct frame){ .fd = fd, .st = *st };
-	return frame_scan(walk, frame);
+	return walk->live ? frame_list(frame) : frame_scan(walk, frame);
 }
 
 static int open_subdir(const struct walk *walk, int dir_fd, const char *name)
@@ -206,29 +345,72 @@ static int open_subdir(const struct walk *walk, int dir_fd, const char *name)
 	return fd < 0 ? -errno : fd;
 }
 
+/* What is no directory, or one where something is mounted. */
+static int visit_other(const struct walk *walk, const struct fs_entry *entry)
+{
+	return walk->live ? walk->live->visit(walk->ctx, entry)
+			  : walk->visit(walk->ctx, entry);
+}
+
+/* Was a directory when its parent was read, and is no more. */
+static int visit_replaced(const struct walk *walk, int dir_fd, const char *name)
+{
+	struct fs_entry visited = { dir_fd, name, NULL };
+	struct stat st;
+
+	if (walk->live)
+		return visit_other(walk, &visited);
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (S_ISDIR(st.st_mode))
+		return -ESTALE;
+	visited.st = &st;
+	return visit_other(walk, &visited);
+}
+
 static int enter(struct walk *walk, const char *name)
 {
 	struct frame *frame = &walk->frames[walk->depth - 1];
+	struct fs_entry entry = { frame->fd, name, NULL };
 	struct stat st;
-	int fd = open_subdir(walk, frame->fd, name);
+	auto_fd fd = open_subdir(walk, frame->fd, name);
+	int r;
 
 	if (fd == -ENOENT)
 		return 0;
+	if (fd == -ENOTDIR || fd == -ELOOP)
+		return visit_replaced(walk, frame->fd, name);
+	if (fd < 0 && walk->live)
+		walk->live->fail(walk->ctx, &entry, fd);
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) < 0) {
-		int r = -errno;
-
-		(void)close(fd);
-		return r;
-	}
+	if (fstat(fd, &st) < 0)
+		return -errno;
 	if (is_other_mount(walk, fd, &st)) {
-		struct fs_entry visited = { frame->fd, name, &st };
-
-		(void)close(fd);
-		return walk->visit(walk->ctx, &visited);
+		entry.st = &st;
+		return visit_other(walk, &entry);
 	}
-	return push(walk, fd, &st);
+	if (walk->live) {
+		r = walk->live->enter(walk->ctx, &entry, fd);
+		if (r != 0)
+			return r;
+	}
+	return push(walk, take_fd(&fd), &st);
+}
+
+/* The next name of the top frame, as what it was when that was read. */
+static int enter_next(struct walk *walk)
+{
+	struct frame *frame = &walk->frames[walk->depth - 1];
+	struct fs_entry entry = { frame->fd, frame_name(frame), NULL };
+	int r = FS_IS_DIR;
+
+	if (frame->names[frame->next] == TYPE_OTHER)
+		r = visit_other(walk, &entry);
+	if (r == FS_IS_DIR)
+		r = enter(walk, entry.name);
+	/* It changed to and fro between two looks. */
+	return r == FS_IS_DIR && walk->live ? -ESTALE : r;
 }
 
 /* Makes sure that the frame below the top has a descriptor again. */
@@ -253,18 +435,23 @@ static int leave(struct walk *walk)
 {
 	struct frame *top = &walk->frames[walk->depth - 1];
 	struct frame *parent = top - 1;
+	struct fs_entry visited = { -1, frame_name(parent), NULL };
 	struct stat st = top->st;
-	struct fs_entry visited;
 	int r = reopen_parent(top, parent);
 
 	if (r < 0)
 		return r;
+	visited.parent_fd = parent->fd;
+	if (walk->live) {
+		r = walk->live->leave(walk->ctx, &visited, top->fd);
+	} else {
+		drop_fd(&top->fd);
+		visited.st = &st;
+		r = walk->visit(walk->ctx, &visited);
+	}
 	frame_drop(top);
 	walk->depth--;
-	visited = (struct fs_entry){ parent->fd, parent->names + parent->next,
-				     &st };
-	r = walk->visit(walk->ctx, &visited);
-	parent->next += strlen(visited.name) + 1;
+	frame_advance(parent);
 	return r;
 }
 
@@ -280,10 +467,9 @@ static int walk_run(struct walk *walk)
 				return 0;
 			r = leave(walk);
 		} else {
-			r = enter(walk, top->names + top->next);
-			top = &walk->frames[depth - 1];
-			if (walk->depth == depth) /* gone, or a mount point */
-				top->next += strlen(top->names + top->next) + 1;
+			r = enter_next(walk);
+			if (walk->depth == depth) /* visited, or gone */
+				frame_advance(&walk->frames[depth - 1]);
 		}
 		if (r != 0)
 			return r;
@@ -318,6 +504,13 @@ int fs_walk(int dir_fd, int (*visit)(void *ctx, const struct fs_entry *entry),
 	    void *ctx)
 {
 	struct walk walk = { .visit = visit, .ctx = ctx };
+
+	return walk_tree(dir_fd, &walk);
+}
+
+int fs_walk_live(int dir_fd, const struct fs_visitor *visitor, void *ctx)
+{
+	struct walk walk = { .live = visitor, .ctx = ctx };
 
 	return walk_tree(dir_fd, &walk);
 }

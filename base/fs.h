@@ -6,6 +6,7 @@
 #ifndef BASE_FS_H
 #define BASE_FS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -65,6 +66,55 @@ struct fs_entry {
  */
 int fs_walk(int dir_fd, int (*visit)(void *ctx, const struct fs_entry *entry),
 	    void *ctx);
+
+/*
+ * What fs_walk_live calls.  It knows no type for sure before something is
+ * open: an entry's `st` is NULL, except of a mount point.
+ * @enter: a directory, open as @fd, before what is in it
+ * @visit: whatever else; FS_IS_DIR where it turned out to be a directory, to
+ *         have it entered; a mount point is visited with its `st`
+ * @leave: the directory again, after what is in it
+ * @fail:  tells of a directory that can't be opened, before the walk ends
+ * Any other result than 0 stops the walk and is returned.
+ */
+struct fs_visitor {
+	int (*enter)(void *ctx, const struct fs_entry *entry, int fd);
+	int (*visit)(void *ctx, const struct fs_entry *entry);
+	int (*leave)(void *ctx, const struct fs_entry *entry, int fd);
+	void (*fail)(void *ctx, const struct fs_entry *entry, int r);
+};
+
+#define FS_IS_DIR 1
+
+/**
+ * fs_walk_live - visit all below a directory that others change meanwhile
+ *
+ * As fs_walk, and each name that is there all the time is visited, once, also
+ * while it is replaced by a rename: a directory that changes while it is read
+ * is read again.  Names come in the order of their bytes.
+ *
+ * Return: as fs_walk; -ESTALE where a directory was moved while in it.
+ */
+int fs_walk_live(int dir_fd, const struct fs_visitor *visitor, void *ctx);
+
+/* A file as it was at some moment. */
+struct fs_moment {
+	struct stat st;
+	bool is_settled; /* a later change would show in its ctime */
+};
+
+/** fs_moment_take - look at an open file; 0 or a negative errno */
+int fs_moment_take(int fd, struct fs_moment *ret);
+
+/** fs_moment_same - whether nothing was written between two moments */
+bool fs_moment_same(const struct fs_moment *before,
+		    const struct fs_moment *after);
+
+/**
+ * fs_path - the path of a name in an open directory, for a sentence
+ * @ret: PATH_MAX bytes; the name alone where there is no such path
+ */
+void fs_path(int dir_fd, const char *name, char *ret);
 
 /**
  * fs_empty - delete all below a directory, which itself stays

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A tree with one of everything that a file system can hold.
+ */
+#ifndef TESTS_ODDTREE_H
+#define TESTS_ODDTREE_H
+
+/**
+ * oddtree_make - fill an existing directory; as root
+ *
+ * Return: 0 or -1, after a line on standard error that says where.
+ */
+int oddtree_make(const char *dir);
+
+#endif
