@@ -22,6 +22,7 @@
 #define TAKES_LABELS 1u
 #define TAKES_PARENT 2u
 #define TAKES_KINDS 4u
+#define TAKES_KEEP 8u
 
 /* What a verb wants of the store. */
 enum needs {
@@ -62,6 +63,7 @@ extern const struct verb *const verbs[];
  * struct cli - one run
  * @root, @snapshotter, @config_file: NULL where not said
  * @parent: of --parent; NULL where not said
+ * @flags:  of --keep and --freeze, SHALE_COMMIT_*
  * @kinds:  of --kind, a bit 1 << SHALE_KIND_*; 0 where not said
  * @labels: of options_label: key, value, ..., NULL; a value is NULL where there was
  *          no '='
@@ -74,7 +76,7 @@ struct cli {
 	const char *root, *snapshotter, *config_file;
 	bool json, wants_help, wants_version;
 	const char *parent;
-	unsigned int kinds;
+	unsigned int kinds, flags;
 	const char **labels;
 	size_t label_count;
 	char **operands;

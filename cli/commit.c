@@ -5,11 +5,19 @@
 #include "output.h"
 #include "verbs.h"
 
+static int check(struct cli *cli)
+{
+	return cli->flags == SHALE_COMMIT_FREEZE
+		       ? usage_error(cli, "--freeze goes with --keep alone")
+		       : 0;
+}
+
 static int run(struct cli *cli)
 {
 	const char *name = cli->operands[0], *key = cli->operands[1];
 	const struct shale_opts opts = {
 		.size = sizeof(opts),
+		.flags = cli->flags,
 		.labels = options_labels(cli),
 		.parent = cli->parent,
 	};
@@ -20,15 +28,19 @@ static int run(struct cli *cli)
 
 const struct verb commit_verb = {
 	.name = "commit",
-	.usage = "commit NAME KEY [--parent PARENT] [--label K=V]...",
+	.usage = "commit NAME KEY [--keep [--freeze]] [--parent PARENT] "
+		 "[--label K=V]...",
 	.summary = "make the active snapshot KEY the committed one NAME",
 	.details =
 		"KEY must not be mounted, and is gone afterwards; its labels "
 		"are not inherited.\n--parent gives a parent to one that was "
-		"prepared without.\n",
+		"prepared without.\n--keep commits a copy: KEY may be mounted "
+		"and in use, and goes on. --freeze stops\nits container "
+		"meanwhile.\n",
 	.least = 2,
 	.most = 2,
-	.options = TAKES_LABELS | TAKES_PARENT,
+	.options = TAKES_LABELS | TAKES_PARENT | TAKES_KEEP,
 	.needs = NEEDS_STORE,
+	.check = check,
 	.run = run,
 };

@@ -22,6 +22,8 @@ enum {
 	OPTION_LABEL,
 	OPTION_PARENT,
 	OPTION_KIND,
+	OPTION_KEEP,
+	OPTION_FREEZE,
 };
 
 static const struct option long_options[] = {
@@ -34,6 +36,8 @@ static const struct option long_options[] = {
 	{ "label", required_argument, NULL, OPTION_LABEL },
 	{ "parent", required_argument, NULL, OPTION_PARENT },
 	{ "kind", required_argument, NULL, OPTION_KIND },
+	{ "keep", no_argument, NULL, OPTION_KEEP },
+	{ "freeze", no_argument, NULL, OPTION_FREEZE },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -133,6 +137,9 @@ static bool is_taken(const struct cli *cli, int option)
 		return (options & TAKES_PARENT) != 0;
 	case OPTION_KIND:
 		return (options & TAKES_KINDS) != 0;
+	case OPTION_KEEP:
+	case OPTION_FREEZE:
+		return (options & TAKES_KEEP) != 0;
 	default:
 		return true;
 	}
@@ -169,6 +176,12 @@ static int read_option(struct cli *cli, int option, char **argv)
 		return 0;
 	case OPTION_KIND:
 		return read_kind(cli, optarg);
+	case OPTION_KEEP:
+		cli->flags |= SHALE_COMMIT_KEEP;
+		return 0;
+	case OPTION_FREEZE:
+		cli->flags |= SHALE_COMMIT_FREEZE;
+		return 0;
 	case ':':
 		return usage_error(cli, "option '--%s' needs an argument",
 				   option_name(optopt));

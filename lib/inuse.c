@@ -21,7 +21,8 @@
 #include "scope.h"
 #include "shale.h"
 
-int inuse_check_user(const struct record *record, struct shale_error *err)
+/* The live process of a user label, and the container that it names; or 0. */
+static long live_user(const struct record *record, const char **ret_container)
 {
 	const char *user = labels_get((const char *const *)record->labels,
 				      SHALE_LABEL_USER);
@@ -40,11 +41,28 @@ int inuse_check_user(const struct record *record, struct shale_error *err)
 	    process_start_time((long)pid, &started) < 0 || started != start)
 		return 0;
 	rest += boot_len;
-	rest += strspn(rest, " ");
+	*ret_container = rest + strspn(rest, " ");
+	return (long)pid;
+}
+
+long inuse_user_pid(const struct record *record)
+{
+	const char *container;
+
+	return live_user(record, &container);
+}
+
+int inuse_check_user(const struct record *record, struct shale_error *err)
+{
+	const char *container;
+	long pid = live_user(record, &container);
+
+	if (!pid)
+		return 0;
 	return error_fail(
 		err, EBUSY,
-		"container '%s' (process %llu) uses it: stop that first", rest,
-		pid);
+		"container '%s' (process %ld) uses it: stop that first",
+		container, pid);
 }
 
 #define LOCK_TRIES 20

@@ -17,6 +17,9 @@
  */
 int inuse_check_user(const struct record *record, struct shale_error *err);
 
+/** inuse_user_pid - the live process that SHALE_LABEL_USER names, or 0 */
+long inuse_user_pid(const struct record *record);
+
 /**
  * inuse_check_mounted - no overlay has the active as its upper
  * @fs_fd: the active's fs/

@@ -23,9 +23,11 @@ void overlay_warn(const struct overlay *ov, const struct shale_error *error)
 		ov->host->log(ov->host->ctx, SHALE_LOG_WARNING, error->msg);
 }
 
-int overlay_opts_check(const struct shale_opts *opts, bool may_rebase,
+int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
 		       struct shale_error *err)
 {
+	const uint32_t known =
+		is_commit ? SHALE_COMMIT_KEEP | SHALE_COMMIT_FREEZE : 0;
 	const unsigned char *bytes = (const unsigned char *)opts;
 
 	if (!opts)
@@ -38,10 +40,12 @@ int overlay_opts_check(const struct shale_opts *opts, bool may_rebase,
 			return error_fail(
 				err, E2BIG,
 				"the options ask for something that this version does not know");
-	if (opts->flags)
+	if (opts->flags & ~known)
 		return error_fail(err, EINVAL, "unknown flags 0x%x",
-				  opts->flags);
-	if (!may_rebase && opts->parent && *opts->parent)
+				  opts->flags & ~known);
+	if (opts->flags == SHALE_COMMIT_FREEZE)
+		return error_fail(err, EINVAL, "freeze goes with keep alone");
+	if (!is_commit && opts->parent && *opts->parent)
 		return error_fail(
 			err, EINVAL,
 			"only a commit takes a parent in its options");

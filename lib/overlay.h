@@ -58,9 +58,9 @@ void overlay_warn(const struct overlay *ov, const struct shale_error *error);
 
 /**
  * overlay_opts_check - refuse what this version does not know
- * @may_rebase: whether opts->parent may be given
+ * @is_commit: whether a parent and flags may be given
  */
-int overlay_opts_check(const struct shale_opts *opts, bool may_rebase,
+int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
 		       struct shale_error *err);
 
 /* The operations, one file each or a few; snapshotter.h tells of them. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * commit: an active becomes a committed snapshot by one rename, after all in
- * it is on disk.  Up to the rename an error leaves the key as it was.
+ * it is on disk.  Up to the rename an error leaves the key as it was.  (With
+ * keep a copy of it does: overlay_keep.c.)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "commitment.h"
 #include "error.h"
 #include "facts.h"
 #include "fs.h"
@@ -25,18 +27,7 @@
 #include "staging.h"
 #include "usage.h"
 
-struct commitment {
-	struct overlay *ov;
-	const char *name;
-	char id[ID_SIZE]; /* of the name */
-	char **labels;
-	struct record *active;
-	struct record *rebase; /* the parent to give it, or NULL */
-	int dir_fd;	       /* the active's directory, flocked */
-	int fs_fd;
-};
-
-static void commitment_drop(struct commitment *commitment)
+void commitment_drop(struct commitment *commitment)
 {
 	drop_labels(&commitment->labels);
 	drop_record(&commitment->active);
@@ -44,9 +35,6 @@ static void commitment_drop(struct commitment *commitment)
 	drop_fd(&commitment->fs_fd);
 	drop_locked_fd(&commitment->dir_fd);
 }
-
-#define auto_commitment \
-	__attribute__((cleanup(commitment_drop))) struct commitment
 
 static int check_rebase(struct commitment *c, const char *parent,
 			struct shale_error *err)
@@ -97,18 +85,16 @@ static int check_arguments(struct commitment *c, const char *key,
 	return r < 0 ? r : check_rebase(c, opts ? opts->parent : NULL, err);
 }
 
-/*
- * The kernel leaves this in the work directory of a volatile overlay; what
- * the upper holds may never have reached the disk.
- */
-static int check_not_volatile(const struct commitment *c,
-			      struct shale_error *err)
+bool commitment_is_volatile(const struct commitment *c)
 {
 	struct stat st;
 
-	if (fstatat(c->dir_fd, "work/work/incompat/volatile", &st,
-		    AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
+	return fstatat(c->dir_fd, "work/work/incompat/volatile", &st,
+		       AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int commitment_refuse_volatile(struct shale_error *err)
+{
 	return error_fail(
 		err, EBADFD,
 		"its upper was mounted volatile: it may be incomplete");
@@ -129,8 +115,8 @@ static int hold(struct commitment *c, struct shale_error *err)
 	r = inuse_check_user(c->active, err);
 	if (r == 0)
 		r = inuse_check_mounted(c->active, c->fs_fd, err);
-	if (r == 0)
-		r = check_not_volatile(c, err);
+	if (r == 0 && commitment_is_volatile(c))
+		r = commitment_refuse_volatile(err);
 	if (r == 0)
 		facts_remove_name(c->dir_fd);
 	return r;
@@ -165,38 +151,39 @@ static bool syncfs_hides_errors(void)
 /* Step 3: one syncfs is 8 to 14 times faster than fsync of 10,000 files, and
  * the only way to reach links, whiteouts and fifos.
  */
-static int sync_tree(const struct commitment *c)
+static int sync_tree(int fs_fd)
 {
-	if (syncfs(c->fs_fd) < 0)
+	if (syncfs(fs_fd) < 0)
 		return -errno;
-	return syncfs_hides_errors() ? fs_walk(c->fs_fd, fsync_entry, NULL) : 0;
+	return syncfs_hides_errors() ? fs_walk(fs_fd, fsync_entry, NULL) : 0;
 }
 
 /* Steps 2 to 5; without the lock, they may take minutes. */
-static int make_durable(const struct commitment *c, struct shale_error *err)
+int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
+		       struct shale_error *err)
 {
 	const bool durable = c->ov->durability != DURABLE_NONE;
 	const char *parent_id = c->rebase ? c->rebase->id
 					  : c->active->parent_id;
 	struct usage usage;
-	int r = usage_measure(c->ov, c->fs_fd, &usage);
+	int r = usage_measure(c->ov, fs_fd, &usage);
 
 	if (r < 0)
 		return error_errno(err, -r, "measure it");
-	r = durable ? sync_tree(c) : 0;
+	r = durable ? sync_tree(fs_fd) : 0;
 	if (r < 0)
 		return error_errno(err, -r, "sync it");
-	r = usage_store(c->dir_fd, &usage);
+	r = usage_store(dir_fd, &usage);
 	if (r == 0)
-		r = facts_write(c->dir_fd, SHALE_KIND_COMMITTED, c->name,
+		r = facts_write(dir_fd, SHALE_KIND_COMMITTED, c->name,
 				parent_id, (const char *const *)c->labels);
-	if (r == 0 && durable && fsync(c->dir_fd) < 0)
+	if (r == 0 && durable && fsync(dir_fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "write its facts") : 0;
 }
 
-/* Under the lock: all that was true when we began must still be. */
-static int check_again(const struct commitment *c, struct shale_error *err)
+int commitment_check_again(const struct commitment *c, bool may_be_used,
+			   struct shale_error *err)
 {
 	struct overlay *ov = c->ov;
 	auto_record now = NULL;
@@ -204,7 +191,7 @@ static int check_again(const struct commitment *c, struct shale_error *err)
 
 	if (r == -ENOENT || (r == 0 && now->ino != c->active->ino))
 		return error_fail(err, ENOENT, "no such snapshot");
-	if (r == 0)
+	if (r == 0 && !may_be_used)
 		r = inuse_check_user(now, err);
 	if (r == 0)
 		r = facts_check_free(ov, c->id, c->name, err);
@@ -227,7 +214,7 @@ static int publish(const struct commitment *c, char trash[ID_SIZE],
 	int r = writer_begin(ov, &writer, err);
 
 	if (r == 0)
-		r = check_again(c, err);
+		r = commitment_check_again(c, false, err);
 	if (r == 0)
 		r = writer_change(&writer, err);
 	if (r == 0)
@@ -245,12 +232,13 @@ static int publish(const struct commitment *c, char trash[ID_SIZE],
 }
 
 /* Step 7: an error here is told, and the snapshot exists all the same. */
-static int sync_rooms(const struct overlay *ov, struct shale_error *err)
+int commitment_sync_rooms(const struct overlay *ov, bool is_kept,
+			  struct shale_error *err)
 {
 	if (ov->durability == DURABLE_NONE)
 		return 0;
 	if (fsync(ov->room_fd[ROOM_SNAPSHOTS]) < 0 ||
-	    fsync(ov->room_fd[ROOM_ACTIVE]) < 0)
+	    (!is_kept && fsync(ov->room_fd[ROOM_ACTIVE]) < 0))
 		return error_errno(err, errno,
 				   "it is committed, but to sync '%s' failed",
 				   ov->root_path);
@@ -264,7 +252,7 @@ static int commit(struct commitment *c, struct shale_error *err)
 
 	if (r < 0)
 		return r;
-	r = make_durable(c, err);
+	r = commitment_certify(c, c->dir_fd, c->fs_fd, err);
 	if (r == 0) /* syncing may have taken minutes */
 		r = inuse_check_mounted(c->active, c->fs_fd, err);
 	if (r == 0)
@@ -274,7 +262,7 @@ static int commit(struct commitment *c, struct shale_error *err)
 		facts_remove_name(c->dir_fd);
 		return r;
 	}
-	r = sync_rooms(c->ov, err);
+	r = commitment_sync_rooms(c->ov, false, err);
 	facts_remove_key(c->dir_fd); /* step 8; cleanup does it otherwise */
 	(void)fs_remove_tree(c->dir_fd, "work", NULL, NULL);
 	return r;
@@ -287,9 +275,14 @@ int overlay_commit(void *self, const char *name, const char *key,
 		.ov = self, .name = name, .dir_fd = -1, .fs_fd = -1
 	};
 	int r = check_arguments(&c, key, opts, err);
+	const uint32_t flags = r == 0 && opts ? opts->flags : 0;
 
 	if (r == 0)
-		r = commit(&c, err);
+		r = flags & SHALE_COMMIT_KEEP
+			    ? commitment_keep(
+				      &c, (flags & SHALE_COMMIT_FREEZE) != 0,
+				      err)
+			    : commit(&c, err);
 	return r < 0 ? error_context(err, r, "commit '%s' as '%s'",
 				     key ? key : "", name ? name : "")
 		     : r;

@@ -166,8 +166,15 @@ SHALE_API int shale_mounts(struct shale_store *store, const char *key,
  * shale_commit - turn an active snapshot into a committed one
  * @name: new committed name, usually the chainID
  * @key:  active snapshot; no longer exists after success
- * @opts: labels of @name, and a parent for an active that has none; may be
- *        NULL.  Labels of @key are not inherited.
+ * @opts: labels of @name, a parent for an active that has none, and flags; may
+ *        be NULL.  Labels of @key are not inherited.
+ *
+ * With SHALE_COMMIT_KEEP a copy of @key is committed, and @key goes on as it
+ * was, also mounted and in use.  Each file of the copy is whole as of some
+ * moment during the call; with SHALE_COMMIT_FREEZE the container that uses
+ * @key is stopped meanwhile, and thawed however the call, or the process, ends.
+ * Several may do it at once; nobody waits for it, and when @key is removed or
+ * committed meanwhile it is -ENOENT.  A parent in @opts is the copy's alone.
  *
  * Durable on return unless durability is `none`: data, facts and directory
  * entries are synced.  The lock is held for the rename, never while syncing.
@@ -176,8 +183,12 @@ SHALE_API int shale_mounts(struct shale_store *store, const char *key,
  * Return: 0, -ENOENT (no @key, or no such parent), -EEXIST (@name taken, also
  *         by @key itself), -EBADFD (@key is a view or committed, or the new
  *         parent is not committed), -EINVAL (@key has another parent), -EBUSY
- *         (@key is mounted, or in use by a live container or another commit).
- * Source: containerd Snapshotter.Commit; stricter: a key in use is refused.
+ *         (@key is mounted, or in use by a live container or another commit;
+ *         with KEEP: a file is written to all the time).  With FREEZE also
+ *         -EBADFD (no live container on record, or none in a cgroup of its
+ *         own) and -ETIMEDOUT (it does not freeze).
+ * Source: containerd Snapshotter.Commit; stricter: a key in use is refused,
+ * and keep, which it left open.
  * Since: 0.1
  */
 SHALE_API int shale_commit(struct shale_store *store, const char *name,

@@ -104,10 +104,19 @@ struct shale_mount_spec {
 	const char *const *options;
 };
 
+/*
+ * struct shale_opts, flags of commit:
+ * KEEP:   commit a copy of the active, which stays as it is, mounted and in
+ *         use; @parent is then that of the copy alone
+ * FREEZE: with KEEP: stop the container that uses it while files are copied
+ */
+#define SHALE_COMMIT_KEEP (1u << 0)
+#define SHALE_COMMIT_FREEZE (1u << 1)
+
 /**
  * struct shale_opts - what a creating operation may be asked for
  * @size:   sizeof the struct
- * @flags:  0; an unknown bit is -EINVAL
+ * @flags:  SHALE_COMMIT_* for commit, else 0; an unknown bit is -EINVAL
  * @labels: key, value, ..., NULL; or NULL for none
  * @parent: commit only: the parent to give an active that has none;
  *          NULL or "" leaves it as it is
@@ -169,7 +178,7 @@ typedef int shale_walk_fn(void *ctx, const struct shale_info *info);
  * @prepare:  creates an active
  * @view:     creates a read-only view
  * @mounts:   gives @emit the one mount of an active or view
- * @commit:   makes the active @key the committed @name
+ * @commit:   makes the active @key the committed @name, or a copy of it
  * @remove:   removes an active or view
  * @parent:   writes the parent's name, or "", to @ret_parent
  * @exists:   0 or -ENOENT

@@ -109,8 +109,20 @@ static int make_kinds(int dir)
 	TRY(make_socket(dir));
 	TRY(mknodat(dir, "null", S_IFCHR | 0666, makedev(1, 3)));
 	TRY(mknodat(dir, "loop", S_IFBLK | 0660, makedev(7, 300)));
+	return 0;
+}
+
+/* What overlayfs keeps of its own in an upper, and lets nobody make in it. */
+static int make_overlays_own(int dir)
+{
+	int fd;
+
 	TRY(mknodat(dir, "whiteout", S_IFCHR, makedev(0, 0)));
 	TRY(linkat(dir, "whiteout", dir, "whiteout.2", 0));
+	fd = openat(dir, "opaque", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	TRY(fd);
+	TRY(fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0));
+	(void)close(fd);
 	return 0;
 }
 
@@ -161,7 +173,7 @@ static int make_links(int dir)
 
 static int make_attributes(int dir)
 {
-	static const char many[2000] = "many";
+	static const char many[500] = "many";
 	int fd = openat(dir, "file", O_RDWR | O_CLOEXEC);
 
 	TRY(fd);
@@ -179,7 +191,6 @@ static int make_attributes(int dir)
 	TRY(make(dir, "opaque/file", "x"));
 	fd = openat(dir, "opaque", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	TRY(fd);
-	TRY(fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0));
 	TRY(fsetxattr(fd, "system.posix_acl_default", acl, sizeof(acl), 0));
 	TRY(fsetxattr(fd, "user.u", "u", 1, 0));
 	(void)close(fd);
@@ -197,9 +208,9 @@ static int attribute_of(int dir, const char *name)
 /* Times last: all else changes them. */
 static int set_times(int dir)
 {
-	static const char *const names[] = { "file",   "link",	   "fifo",
-					     "socket", "whiteout", "null",
-					     "opaque", "large",	   "closed" };
+	static const char *const names[] = { "file",   "link",	 "fifo",
+					     "socket", "sparse", "null",
+					     "opaque", "large",	 "closed" };
 	struct timespec times[2] = { { 1, 1 }, { 1234567890, 123456789 } };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -212,7 +223,7 @@ static int set_times(int dir)
 	return 0;
 }
 
-int oddtree_make(const char *path)
+int oddtree_make(const char *path, bool is_upper)
 {
 	int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r;
@@ -220,6 +231,7 @@ int oddtree_make(const char *path)
 	TRY(dir);
 	r = make_kinds(dir) < 0 || make_names(dir) < 0 || make_modes(dir) < 0 ||
 			    make_links(dir) < 0 || make_attributes(dir) < 0 ||
+			    (is_upper && make_overlays_own(dir) < 0) ||
 			    attribute_of(dir, "link") < 0 ||
 			    attribute_of(dir, "null") < 0 ||
 			    fchmod(dir, 02751) < 0 || set_times(dir) < 0

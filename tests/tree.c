@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 	int a_fd, b_fd;
 
 	if (argc == 3 && strcmp(argv[1], "make") == 0)
-		return oddtree_make(argv[2]) < 0;
+		return oddtree_make(argv[2], false) < 0;
 	if (argc != 4) {
 		(void)fprintf(stderr,
 			      "usage: tree make|copy|compare|merged DIR...\n");

@@ -71,7 +71,7 @@ static void a_copy_has_all_that_the_tree_has(void **state)
 	(void)state;
 	needs_root();
 	make_dir(at("a"));
-	assert_int_equal(oddtree_make(at("a")), 0);
+	assert_int_equal(oddtree_make(at("a"), true), 0);
 	assert_int_equal(copy_to(at("a"), at("b"), NULL), 0);
 	MUST(compare(at("a"), at("b"), NULL));
 	MUST(compare(at("b"), at("a"), NULL));
