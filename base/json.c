@@ -18,6 +18,9 @@
 #define READ_CHUNK 65536
 
 struct parser {
+	yajl_handle yajl;
+	const char *document;
+	size_t seen; /* how much of it the tokens up to now have taken */
 	struct json *stack[JSON_DEPTH_MAX];
 	size_t depth;
 	struct json *root;
@@ -104,6 +107,25 @@ static struct json *node_text(enum json_type type, const char *text, size_t len)
 	return node;
 }
 
+/* Between two tokens is no '"' but that which starts a string. */
+static void locate(struct parser *p, struct json *string)
+{
+	const char *start;
+
+	if (!string)
+		return;
+	string->end = yajl_get_bytes_consumed(p->yajl);
+	start = memchr(p->document + p->seen, '"', string->end - p->seen);
+	string->start = start ? (size_t)(start - p->document) : string->end;
+}
+
+/* Every callback ends here or in refuse. */
+static int went_on(struct parser *p, int result)
+{
+	p->seen = yajl_get_bytes_consumed(p->yajl);
+	return result;
+}
+
 static int refuse(struct parser *p, const char *why)
 {
 	p->refusal = why;
@@ -112,7 +134,7 @@ static int refuse(struct parser *p, const char *why)
 
 static int on_null(void *ctx)
 {
-	return add(ctx, node_new(JSON_NULL));
+	return went_on(ctx, add(ctx, node_new(JSON_NULL)));
 }
 
 static int on_boolean(void *ctx, int value)
@@ -121,21 +143,25 @@ static int on_boolean(void *ctx, int value)
 
 	if (node)
 		node->boolean = value;
-	return add(ctx, node);
+	return went_on(ctx, add(ctx, node));
 }
 
 static int on_number(void *ctx, const char *text, size_t len)
 {
-	return add(ctx, node_text(JSON_NUMBER, text, len));
+	return went_on(ctx, add(ctx, node_text(JSON_NUMBER, text, len)));
 }
 
 static int on_string(void *ctx, const unsigned char *text, size_t len)
 {
+	struct json *node;
+
 	if (memchr(text, 0, len))
 		return refuse(ctx, "a string holds NUL");
 	if (!text_are_utf8((const char *)text, len))
 		return refuse(ctx, "a string is not UTF-8");
-	return add(ctx, node_text(JSON_STRING, (const char *)text, len));
+	node = node_text(JSON_STRING, (const char *)text, len);
+	locate(ctx, node);
+	return went_on(ctx, add(ctx, node));
 }
 
 static int on_key(void *ctx, const unsigned char *text, size_t len)
@@ -148,7 +174,7 @@ static int on_key(void *ctx, const unsigned char *text, size_t len)
 		return refuse(p, "a key is not UTF-8");
 	p->key = strndup((const char *)text, len);
 	p->no_memory = !p->key;
-	return p->key != NULL;
+	return went_on(p, p->key != NULL);
 }
 
 static int on_start(struct parser *p, enum json_type type)
@@ -161,7 +187,7 @@ static int on_start(struct parser *p, enum json_type type)
 	if (!add(p, node))
 		return 0;
 	p->stack[p->depth++] = node;
-	return 1;
+	return went_on(p, 1);
 }
 
 static int on_start_map(void *ctx)
@@ -177,7 +203,7 @@ static int on_start_array(void *ctx)
 static int on_end_array(void *ctx)
 {
 	((struct parser *)ctx)->depth--;
-	return 1;
+	return went_on(ctx, 1);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -191,6 +217,7 @@ static int on_end_map(void *ctx)
 	const struct json *object = p->stack[--p->depth];
 	auto_free char **sorted = NULL;
 
+	(void)went_on(p, 1);
 	if (object->count < 2)
 		return 1;
 	sorted = malloc(object->count * sizeof(*sorted));
@@ -221,13 +248,14 @@ static const yajl_callbacks callbacks = {
 int json_parse(const char *text, size_t len, const char *what,
 	       struct json **ret, struct shale_error *err)
 {
-	struct parser p = { 0 };
+	struct parser p = { .document = text };
 	yajl_handle yajl = yajl_alloc(&callbacks, NULL, &p);
 	yajl_status status;
 	int r = 0;
 
 	if (!yajl)
 		return error_fail(err, ENOMEM, "read %s: out of memory", what);
+	p.yajl = yajl;
 	status = yajl_parse(yajl, (const unsigned char *)text, len);
 	if (status == yajl_status_ok)
 		status = yajl_complete_parse(yajl);
@@ -250,8 +278,8 @@ int json_parse(const char *text, size_t len, const char *what,
 	return 0;
 }
 
-int json_read(int fd, size_t max_bytes, const char *what, struct json **ret,
-	      struct shale_error *err)
+static int read_all(int fd, size_t max_bytes, const char *what, char **ret,
+		    size_t *ret_len, struct shale_error *err)
 {
 	auto_free char *text = NULL;
 	size_t len = 0, room = 0;
@@ -283,7 +311,34 @@ int json_read(int fd, size_t max_bytes, const char *what, struct json **ret,
 					  "read %s: longer than %zu bytes",
 					  what, max_bytes);
 	}
-	return json_parse(text, len, what, ret, err);
+	*ret = take_ptr(&text);
+	*ret_len = len;
+	return 0;
+}
+
+int json_read_text(int fd, size_t max_bytes, const char *what, char **ret_text,
+		   size_t *ret_len, struct json **ret, struct shale_error *err)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+	int r = read_all(fd, max_bytes, what, &text, &len, err);
+
+	if (r == 0)
+		r = json_parse(text, len, what, ret, err);
+	if (r < 0)
+		return r;
+	*ret_text = take_ptr(&text);
+	*ret_len = len;
+	return 0;
+}
+
+int json_read(int fd, size_t max_bytes, const char *what, struct json **ret,
+	      struct shale_error *err)
+{
+	auto_free char *text = NULL;
+	size_t len = 0;
+
+	return json_read_text(fd, max_bytes, what, &text, &len, ret, err);
 }
 
 const struct json *json_get(const struct json *object, const char *key)
@@ -317,6 +372,23 @@ int json_write_strings(const char *const *pairs, char **ret)
 	ok = ok && yajl_gen_map_close(gen) == yajl_gen_status_ok &&
 	     yajl_gen_get_buf(gen, &text, &len) == yajl_gen_status_ok;
 	*ret = ok ? strndup((const char *)text, len) : NULL;
+	yajl_gen_free(gen);
+	return *ret ? 0 : -ENOMEM;
+}
+
+int json_write_string(const char *text, char **ret)
+{
+	yajl_gen gen = yajl_gen_alloc(NULL);
+	const unsigned char *json;
+	size_t len;
+	bool ok;
+
+	if (!gen)
+		return -ENOMEM;
+	ok = yajl_gen_string(gen, (const unsigned char *)text, strlen(text)) ==
+		     yajl_gen_status_ok &&
+	     yajl_gen_get_buf(gen, &json, &len) == yajl_gen_status_ok;
+	*ret = ok ? strndup((const char *)json, len) : NULL;
 	yajl_gen_free(gen);
 	return *ret ? 0 : -ENOMEM;
 }

@@ -28,6 +28,7 @@ struct json {
 	enum json_type type;
 	bool boolean;
 	char *text;	     /* a string's bytes, a number as it was written */
+	size_t start, end;   /* of a string in the document, quotes and all */
 	size_t count;	     /* elements of an array, members of an object */
 	char **keys;	     /* of an object, in the order of the document */
 	struct json **items; /* of an array or object */
@@ -50,6 +51,14 @@ int json_parse(const char *text, size_t len, const char *what,
 int json_read(int fd, size_t max_bytes, const char *what, struct json **ret,
 	      struct shale_error *err);
 
+/**
+ * json_read_text - the same, and the document itself
+ * @ret_text: its bytes, in which the strings' start and end count; taken;
+ *            freed with free
+ */
+int json_read_text(int fd, size_t max_bytes, const char *what, char **ret_text,
+		   size_t *ret_len, struct json **ret, struct shale_error *err);
+
 /** json_free - accepts NULL */
 void json_free(struct json *json);
 
@@ -66,6 +75,13 @@ const char *json_string(const struct json *json);
  * @ret:   taken; freed with free
  */
 int json_write_strings(const char *const *pairs, char **ret);
+
+/**
+ * json_write_string - a string as JSON, in its quotes
+ * @text: UTF-8
+ * @ret:  taken; freed with free
+ */
+int json_write_string(const char *text, char **ret);
 
 static inline void drop_json(struct json **json)
 {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "json.h"
+#include "scope.h"
 
 #define BYTES(text) text, sizeof(text) - 1
 
@@ -53,6 +54,45 @@ static void what_is_no_json_is_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++)
 		check_refused(cases[i], strlen(cases[i]), "not JSON");
+}
+
+/* The bytes of a string, cut out of its document, are that string. */
+static void check_place(const char *text, const struct json *json)
+{
+	auto_free char *cut = NULL;
+	struct json *again = NULL;
+
+	for (size_t i = 0; i < json->count; i++)
+		check_place(text, json->items[i]);
+	if (json->type != JSON_STRING)
+		return;
+	assert_in_range(json->end, json->start + 2, strlen(text));
+	cut = strndup(text + json->start, json->end - json->start);
+	assert_non_null(cut);
+	again = parse(cut);
+	assert_int_equal(again->type, JSON_STRING);
+	assert_string_equal(again->text, json->text);
+	json_free(again);
+}
+
+static void each_string_tells_its_place_in_the_document(void **state)
+{
+	static const char *const cases[] = {
+		"\"a\"",
+		" \n\"\" ",
+		"[\"\\\"\", \"\\\\\",1E400,\"b\",-0.0 , \"c\" ]",
+		"{\"\":\"\",\"\\u0061\" : \t\"\\ud83d\\ude00\",\"k\":[{},\"x\"]}",
+		"[[],{},null,\"n\",true,\"t\",false,\"f\",[[\"d\"]],\"e\"]",
+		"{\"a\":{\"a\":{\"a\":\"a\"},\"b\":\"\\\"a\\\":\"},\"c\":\"\xc3\xa9\"}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct json *json = parse(cases[i]);
+
+		check_place(cases[i], json);
+		json_free(json);
+	}
 }
 
 static void a_torn_document_is_refused_at_every_byte(void **state)
@@ -301,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_no_json_is_refused),
+		cmocka_unit_test(each_string_tells_its_place_in_the_document),
 		cmocka_unit_test(a_torn_document_is_refused_at_every_byte),
 		cmocka_unit_test(anything_behind_the_document_is_refused),
 		cmocka_unit_test(a_key_twice_in_one_object_is_refused),
