@@ -103,6 +103,20 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 			  "an overlay is mounted on it: unmount that first");
 }
 
+int inuse_check_unnamed(const struct record *record, int dir_fd,
+			struct shale_error *err)
+{
+	const char *user = labels_get((const char *const *)record->labels,
+				      SHALE_LABEL_USER);
+	auto_fd fs_fd = -1;
+
+	if (!user || strncmp(user, "0 ", 2) != 0)
+		return 0;
+	fs_fd = openat(dir_fd, "fs",
+		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fs_fd < 0 ? 0 : inuse_check_mounted(record, fs_fd, err);
+}
+
 /* A check or a cleanup holds it for microseconds: only a commit, a removal, or
  * a mount of many layers outlasts this.
  */

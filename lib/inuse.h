@@ -33,6 +33,18 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 			struct shale_error *err);
 
 /**
+ * inuse_check_unnamed - no overlay is mounted on it for a user without a pid
+ * @dir_fd: the active's directory
+ *
+ * Where SHALE_LABEL_USER says pid 0, whoever mounted it could name no process
+ * that would live as long as the container: then the kernel is asked.
+ *
+ * Return: as inuse_check_mounted.
+ */
+int inuse_check_unnamed(const struct record *record, int dir_fd,
+			struct shale_error *err);
+
+/**
  * inuse_lock - open a directory of active/ and hold it against commits and
  * removals
  * @how:    LOCK_EX to commit, remove or mount an active, LOCK_SH to look

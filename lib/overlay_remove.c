@@ -106,6 +106,8 @@ static int remove_record(struct overlay *ov, const struct record *record,
 	auto_locked_fd dir_fd = -1;
 	int r = inuse_lock(ov, record, LOCK_EX, &dir_fd, err);
 
+	if (r == 0)
+		r = inuse_check_unnamed(record, dir_fd, err);
 	if (r < 0)
 		return r;
 	{

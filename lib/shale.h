@@ -30,7 +30,9 @@ extern "C" {
  * Labels that the library or a host of it gives a meaning.
  * user:  "PID START BOOT CONTAINER": the process that uses an active or a
  *        view, its start time in clock ticks (/proc/PID/stat) and the boot
- *        id.  While it lives, remove and commit are -EBUSY.
+ *        id.  While it lives, remove and commit are -EBUSY.  PID and START
+ *        0: no process is known; remove then asks the kernel, as commit does
+ *        always, whether an overlay is mounted on the active.
  */
 #define SHALE_LABEL_USER "org.shale.user"
 

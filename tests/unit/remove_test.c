@@ -105,6 +105,34 @@ static void a_dead_user_does_not_block(void **state)
 	MUST(shale_remove(store, "k", &why));
 }
 
+static int mount_at(const char *dir)
+{
+	char options[3 * PATH_MAX + 64];
+
+	(void)snprintf(options, sizeof(options),
+		       "workdir=%s,upperdir=%s,lowerdir=%s,index=off",
+		       of_key("k", "work"), of_key("k", "fs"),
+		       of_name("base", "fs"));
+	return mount("overlay", dir, "overlay", 0, options);
+}
+
+static void for_a_user_without_a_pid_remove_asks_the_kernel(void **state)
+{
+	const char *const labels[] = { SHALE_LABEL_USER, "0 0 boot c", NULL };
+	struct shale_opts opts = { .size = sizeof(opts), .labels = labels };
+
+	(void)state;
+	needs_mounts();
+	make_dir(at("m"));
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", &opts, &why));
+	if (mount_at(at("m")) < 0)
+		skip_because("needs an overlay");
+	REFUSED(EBUSY, "mounted", shale_remove(store, "k", &why));
+	assert_int_equal(umount(at("m")), 0);
+	MUST(shale_remove(store, "k", &why));
+}
+
 static void remove_refuses_while_a_commit_has_the_key(void **state)
 {
 	char path[PATH_MAX];
@@ -308,6 +336,7 @@ int main(void)
 		TEST_IN_STORE(remove_refuses_while_a_live_process_uses_the_key),
 		TEST_IN_STORE(a_user_that_comes_by_update_blocks_as_well),
 		TEST_IN_STORE(a_dead_user_does_not_block),
+		TEST_IN_STORE(for_a_user_without_a_pid_remove_asks_the_kernel),
 		TEST_IN_STORE(remove_refuses_while_a_commit_has_the_key),
 		TEST_IN_STORE(remove_takes_directories_without_permissions),
 		TEST_IN_STORE(remove_follows_no_link),
