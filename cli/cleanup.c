@@ -4,32 +4,36 @@
  */
 #include <inttypes.h>
 
+#include "config.h"
 #include "output.h"
 #include "owner.h"
+#include "precreate.h"
 #include "verbs.h"
 
 static int run(struct cli *cli)
 {
-	uint64_t directories = 0, keys = 0;
-	int r, r_store;
+	const char *root = cli->root ? cli->root : cli->config->root;
+	uint64_t directories = 0, keys = 0, mounts = 0;
+	int r, r_door, r_store;
 
-	/* One that fails keeps the other from nothing. */
-	r = door_cleanup(cli->store, &keys, &cli->err);
-	r_store = shale_cleanup(cli->store, &directories,
-				r < 0 ? NULL : &cli->err);
-	if (r < 0 || r_store < 0)
-		return r < 0 ? r : r_store;
+	/* One that fails keeps the others from nothing. */
+	r = precreate_cleanup(cli->store, root, &mounts, &cli->err);
+	r_door = door_cleanup(cli->store, &keys, &cli->err);
+	r_store = shale_cleanup(cli->store, &directories, &cli->err);
+	if (r < 0 || r_door < 0 || r_store < 0)
+		return r < 0 ? r : r_door < 0 ? r_door : r_store;
 	if (cli->json) {
 		out_object(NULL);
 		out_number("directories", directories);
 		out_number("keys", keys);
+		out_number("mounts", mounts);
 		out_object_end();
 		return 0;
 	}
-	out_text("removed %" PRIu64 " unfinished director%s and %" PRIu64
-		 " key%s without a container\n",
+	out_text("removed %" PRIu64 " unfinished director%s, %" PRIu64
+		 " key%s and %" PRIu64 " mount%s without a container\n",
 		 directories, directories == 1 ? "y" : "ies", keys,
-		 keys == 1 ? "" : "s");
+		 keys == 1 ? "" : "s", mounts, mounts == 1 ? "" : "s");
 	return 0;
 }
 

@@ -142,8 +142,8 @@ static int boot_id(char ret[PROCESS_BOOT_ID_SIZE], struct shale_error *err)
 static int user_label(const struct claim *claim, const char *boot, char **ret,
 		      struct shale_error *err)
 {
-	uint64_t start;
-	int r = process_start_time(claim->pid, &start);
+	uint64_t start = 0;
+	int r = claim->pid ? process_start_time(claim->pid, &start) : 0;
 
 	if (r < 0)
 		return error_errno(err, -r,
@@ -443,6 +443,24 @@ int door_release(struct shale_store *store, const struct release *release,
 	    !is_own_at_stop(&record, release->owner))
 		return 0;
 	return release_own(store, release, &record, err);
+}
+
+int door_abandon(struct shale_store *store, const struct owner *owner,
+		 const char *key, struct shale_error *err)
+{
+	auto_record record = { 0 };
+	int r = record_load(store, key, &record, err);
+
+	if (r == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (record.kind == SHALE_KIND_COMMITTED || !is_own(&record, owner) ||
+	    strcmp(record.onstop, "remove") != 0)
+		return 0;
+	return let_go_patiently(store, key, NULL, err);
 }
 
 /* ---- cleanup ---- */

@@ -28,7 +28,7 @@
 
 /**
  * struct owner - who a key is for; strings are lent
- * @door:         "hook"
+ * @door:         "hook" or "precreate"
  * @runtime_root: "" where it is not known
  */
 struct owner {
@@ -38,7 +38,8 @@ struct owner {
 /**
  * struct claim - what a container is to get; strings are lent
  * @onstop: as the annotation has it
- * @pid:    of the container's init, as the host counts
+ * @pid:    of the container's init, as the host counts; 0 where it has none
+ *          yet and its mount alone will tell (see SHALE_LABEL_USER)
  */
 struct claim {
 	const struct owner *owner;
@@ -104,6 +105,15 @@ struct release {
  */
 int door_release(struct shale_store *store, const struct release *release,
 		 struct shale_error *err);
+
+/**
+ * door_abandon - let go of the key of a start that never came to its stop
+ *
+ * Removes it where it is the owner's own and its onstop is `remove`: a layer
+ * that is to be kept or committed stays.  In all else as door_release.
+ */
+int door_abandon(struct shale_store *store, const struct owner *owner,
+		 const char *key, struct shale_error *err);
 
 /**
  * door_cleanup - remove the keys of containers that are gone

@@ -12,15 +12,14 @@
 #include "hook.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bundle.h"
 #include "error.h"
 #include "owner.h"
 #include "place.h"
+#include "rootmount.h"
 #include "runtime.h"
 #include "scope.h"
 #include "target.h"
@@ -210,130 +209,6 @@ static int look(struct creation *c, struct shale_error *err)
 	return r;
 }
 
-/* ---- the mount ---- */
-
-struct emission {
-	const char *label; /* of SELinux; NULL for none */
-	bool is_view;
-	int fd;
-	struct shale_error *err;
-};
-
-static bool has_selinux(void)
-{
-	struct stat st;
-
-	return stat("/sys/fs/selinux/enforce", &st) == 0;
-}
-
-/* Options of the spec, and context= behind them; *@ret_context to be freed. */
-static int add_context(const struct shale_mount_spec *spec, const char *label,
-		       char **ret_context, const char ***ret,
-		       struct shale_error *err)
-{
-	size_t count = 0;
-	const char **options;
-
-	while (spec->options[count])
-		count++;
-	options = calloc(count + 2, sizeof(*options));
-	if (!options || asprintf(ret_context, "context=%s", label) < 0) {
-		free(options);
-		return error_fail(err, ENOMEM, "mount: out of memory");
-	}
-	memcpy(options, spec->options, count * sizeof(*options));
-	options[count] = *ret_context;
-	*ret = options;
-	return 0;
-}
-
-/*
- * A read-only bind is read-only as long as the container leaves it so: whoever
- * has CAP_SYS_ADMIN in there remounts it and writes into the layer.  Below an
- * overlay without upper nothing can be written.  It wants two layers: the
- * other is a directory without a name.
- */
-static int mount_sealed(const char *source, int *ret_fd,
-			struct shale_error *err)
-{
-	char empty[] = "/run/shale.XXXXXX";
-	auto_free char *lowerdir = malloc(sizeof("lowerdir=:") + sizeof(empty) +
-					  2 * strlen(source));
-	const char *options[] = { lowerdir, "index=off", NULL };
-	const struct shale_mount_spec spec = {
-		.size = sizeof(spec),
-		.type = "overlay",
-		.source = "overlay",
-		.options = options,
-	};
-	char *out;
-	int r;
-
-	if (!lowerdir)
-		return error_fail(err, ENOMEM, "out of memory");
-	if (!mkdtemp(empty))
-		return error_errno(err, errno, "create '%s'", empty);
-	/* The layer's own root on top: its mode and owner are the view's. */
-	out = stpcpy(lowerdir, "lowerdir=");
-	for (; *source; source++) {
-		if (*source == ':' || *source == '\\')
-			*out++ = '\\';
-		*out++ = *source;
-	}
-	(void)stpcpy(stpcpy(out, ":"), empty);
-	r = shale_mount_detached(&spec, ret_fd, err);
-	(void)rmdir(empty);
-	return r;
-}
-
-static int mount_spec(struct emission *e, const struct shale_mount_spec *spec)
-{
-	auto_free const char **options = NULL;
-	auto_free char *context = NULL;
-	struct shale_mount_spec labelled = *spec;
-	int r = 0;
-
-	/* A bind mount shows the labels that the files have. */
-	if (e->label && !strcmp(spec->type, "overlay"))
-		r = add_context(spec, e->label, &context, &options, e->err);
-	if (r < 0)
-		return r;
-	if (options)
-		labelled.options = options;
-	if (e->is_view && !strcmp(spec->type, "bind"))
-		return mount_sealed(spec->source, &e->fd, e->err);
-	return shale_mount_detached(&labelled, &e->fd, e->err);
-}
-
-/* A callback stops with a positive number; the sentence is in @err. */
-static int on_mount(void *ctx, const struct shale_mount_spec *spec)
-{
-	int r = mount_spec(ctx, spec);
-
-	return r < 0 ? -r : 0;
-}
-
-static int mount_key(const struct creation *c, struct shale_store *store,
-		     int *ret_fd, struct shale_error *err)
-{
-	struct emission e = { NULL, c->bundle.annotations.is_view, -1, err };
-	int r;
-
-	if (c->bundle.mount_label && has_selinux())
-		e.label = c->bundle.mount_label;
-	r = shale_mounts(store, c->key, on_mount, &e, err);
-	if (r == 0 && e.fd < 0)
-		r = error_fail(err, EPROTO, "the snapshotter gave no mount");
-	if (r != 0) {
-		if (e.fd >= 0)
-			(void)close(e.fd);
-		r = r > 0 ? -r : r;
-		return error_context(err, r, "mount '%s'", c->key);
-	}
-	*ret_fd = e.fd;
-	return 0;
-}
-
 /* ---- masks ---- */
 
 /*
@@ -407,7 +282,8 @@ static int give_root(struct creation *c, struct shale_store *store,
 
 	if (r < 0)
 		return r;
-	r = mount_key(c, store, &root_fd, err);
+	r = rootmount_make(store, c->key, c->bundle.mount_label, asked->is_view,
+			   &root_fd, err);
 	if (r == 0)
 		r = put(c, root_fd, err);
 	if (r < 0) {

@@ -15,6 +15,7 @@
 /**
  * struct hook - one call of the program; all lent
  * @stage: as the runtime's configuration names it
+ * @state: NULL for precreate, which gets none
  */
 struct hook {
 	const char *stage;
@@ -32,6 +33,15 @@ struct hook {
  * Return: 0 or a negative errno.
  */
 int hook_create(const struct hook *hook, struct shale_error *err);
+
+/**
+ * hook_precreate - give a container of podman its root file system
+ *
+ * Reads config.json from standard input and writes it to standard output with
+ * the mount as root.path.  A failure leaves neither mount, key nor record, and
+ * podman gives the container up.
+ */
+int hook_precreate(const struct hook *hook, struct shale_error *err);
 
 /**
  * hook_poststop - do with the container's key what was asked at its creation

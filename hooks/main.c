@@ -28,11 +28,13 @@
 static const struct {
 	const char *name;
 	int (*run)(const struct hook *hook, struct shale_error *err);
+	bool has_state; /* on standard input; else it reads that itself */
 } stages[] = {
-	{ "prestart", hook_create },
-	{ "createRuntime", hook_create },
-	{ "createContainer", hook_create },
-	{ "poststop", hook_poststop },
+	{ "precreate", hook_precreate, false },
+	{ "prestart", hook_create, true },
+	{ "createRuntime", hook_create, true },
+	{ "createContainer", hook_create, true },
+	{ "poststop", hook_poststop, true },
 };
 
 #define STAGES (sizeof(stages) / sizeof(*stages))
@@ -45,8 +47,9 @@ struct arguments {
 static const char usage_text[] =
 	"Usage: shale-hook [--root DIR] [--config FILE] STAGE\n"
 	"Gives an OCI container a layered root file system.  STAGE is one of\n"
-	"prestart, createRuntime, createContainer, poststop; the OCI state is\n"
-	"read from standard input.\n"
+	"precreate, prestart, createRuntime, createContainer, poststop; the OCI\n"
+	"state is read from standard input, for precreate config.json, which\n"
+	"goes to standard output with its root replaced.\n"
 	"\n"
 	"  --root DIR     the store; without --config, its annotations may ask\n"
 	"                 for anything\n"
@@ -117,8 +120,10 @@ static int run(const struct arguments *arguments, struct shale_error *err)
 	auto_config config = NULL;
 	auto_state state = { 0 };
 	struct hook hook = { .stage = stages[arguments->stage].name };
-	int r = state_read(STDIN_FILENO, &state, err);
+	int r = 0;
 
+	if (stages[arguments->stage].has_state)
+		r = state_read(STDIN_FILENO, &state, err);
 	if (r == 0)
 		r = config_load_for_hook(arguments->root, arguments->config,
 					 &config, err);

@@ -8,6 +8,7 @@
 #include "bundle.h"
 #include "error.h"
 #include "owner.h"
+#include "precreate.h"
 #include "runtime.h"
 #include "scope.h"
 
@@ -47,6 +48,8 @@ static int release(const struct hook *hook, const char *key,
 	/* The container's directory may be gone: do not ask for it. */
 	int r = runtime_find(NULL, &runtime, err);
 
+	if (r == 0)
+		r = precreate_stop(store, state->id, &wish, err);
 	return r < 0 ? r : door_release(store, &wish, err);
 }
 

@@ -386,8 +386,9 @@ fails 'remove stops at the first that fails' nothere remove nothere nothere2
 
 mkdir "$S/staging/0123456789abcdef"
 run on_store cleanup
-like "$out" '^removed 1 unfinished directory and 0 keys' 'cleanup'
-gives 'cleanup --json' '. == {"directories": 0, "keys": 0}' cleanup
+like "$out" '^removed 1 unfinished directory, 0 keys and 0 mounts' 'cleanup'
+gives 'cleanup --json' '. == {"directories": 0,
+	"keys": 0, "mounts": 0}' cleanup
 
 # ---- damage ----
 

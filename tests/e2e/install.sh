@@ -41,7 +41,8 @@ ok "overlay.so is nobody else's to write" \
 
 # ---- hooks.d ----
 
-for name in runc/shale-prestart runc/shale-poststop \
+for name in podman/shale-precreate podman/shale-poststop \
+	runc/shale-prestart runc/shale-poststop \
 	crun/shale-createContainer crun/shale-poststop; do
 	run jq -c '[.hook.path, .hook.args[1], .stages[]]' \
 		"$STAGE$datadir/shale/hooks.d/$name.json"

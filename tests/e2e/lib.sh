@@ -164,6 +164,17 @@ run()
 	return 0
 }
 
+# ---- what a test must not share ----
+
+# own_run: /run and /dev/shm of its own, in the mount namespace that
+# tests/alone has made: records of mounts, locks and states of podman
+own_run()
+{
+	[ -n "${SHALE_ALONE:-}" ] || skip_all 'needs tests/alone'
+	mount -t tmpfs -o mode=755 run /run &&
+		mount -t tmpfs shm /dev/shm || exit 99
+}
+
 # ---- the temporary directory ----
 
 needs_root()
@@ -193,6 +204,12 @@ leave()
 		for id in "$T"/crun/*/; do
 			[ -d "$id" ] && crun delete --force "$(basename "$id")"
 		done
+	fi >/dev/null 2>&1
+	if [ -d "$T/podman" ]; then
+		podman rm --force --all -t 0
+		rmdir /sys/fs/cgroup/*/"shale-${T##*.}"/conmon \
+			/sys/fs/cgroup/*/"shale-${T##*.}" \
+			"/sys/fs/cgroup/shale-${T##*.}"
 	fi >/dev/null 2>&1
 	mounts_below "$T" | while read -r point; do
 		point=$(printf '%b' "$point")
@@ -391,6 +408,52 @@ crun()
 	else
 		limited crun --root "$T/crun" "$@"
 	fi
+}
+
+# podman, with all that it keeps below $T or in the /run of own_run (its path
+# may have 50 bytes), and the hooks of $T/hooks.d.  It may set no limit above
+# what we have.
+runtime_of_podman=runc
+podman_limits=(--network none --cgroup-parent "/shale-${T##*.}"
+	--ulimit "nofile=1024:1024" --ulimit "nproc=1000:1000")
+
+podman()
+{
+	limited podman --root "$T/podman" --runroot /run/podman \
+		--tmpdir /run/libpod --cgroup-manager cgroupfs \
+		--events-backend none --hooks-dir "$T/hooks.d" \
+		--runtime "$runtime_of_podman" "$@"
+}
+
+# podman_run ARGS...
+podman_run()
+{
+	podman run "${podman_limits[@]}" "$@"
+}
+
+# podman_hooks: the two that shale installs, with $S for store; what they say
+# is in $T/hook.err, since podman throws it away
+podman_hooks()
+{
+	local stage
+	mkdir -p "$T/hooks.d"
+	[ "$(stat -fc %T /sys/fs/cgroup/unified 2>&1)" != cgroup2fs ] ||
+		umount /sys/fs/cgroup/unified # crun refuses hybrid cgroups
+	for stage in precreate poststop; do
+		# shellcheck disable=SC2016
+		jq -n --arg hook "$hook" --arg store "$S" --arg stage $stage \
+			--arg libs "$LD_LIBRARY_PATH" --arg err "$T/hook.err" \
+			--arg engine "${SHALE_MOUNT_ENGINE:-}" '{
+			version: "1.0.0", stages: [$stage],
+			when: {annotations: {"^org\\.shale\\.parent$": ".+"}},
+			hook: {path: "/bin/sh", args: ["sh", "-c",
+				"exec \"$0\" --root \"$1\" \"$2\" 2>>\"$3\"",
+				$hook, $store, $stage, $err],
+			env: ["PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+				"LD_LIBRARY_PATH=" + $libs,
+				"SHALE_MOUNT_ENGINE=" + $engine]}}' \
+			>"$T/hooks.d/$stage.json"
+	done
 }
 
 needs()

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Stage precreate, which is podman's own: config.json comes on standard input,
+ * and goes to standard output with another root.path, before any runtime has
+ * seen it.  All other bytes stay as they are.
+ *
+ * No state, and so no id, is given: config.json tells which container it is.
+ */
+#include "hook.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bundle.h"
+#include "error.h"
+#include "precreate.h"
+#include "rootmount.h"
+#include "runtime.h"
+#include "scope.h"
+
+#define ID_LEN 64 /* of podman's containers, in hex */
+
+/**
+ * struct creation - what one call knows
+ * @text:      config.json as it came, @len bytes
+ * @container: podman's id
+ */
+struct creation {
+	const struct hook *hook;
+	char *text;
+	size_t len;
+	struct bundle bundle;
+	char container[ID_LEN + 1];
+	const char *key;
+	struct attachment attachment;
+};
+
+static void drop_creation(struct creation *c)
+{
+	attachment_close(&c->attachment);
+	bundle_clear(&c->bundle);
+	free(c->text);
+}
+
+/* ---- which container ---- */
+
+/* The 64 hex digits that end the first @len bytes of @text. */
+static bool take_id(const char *text, size_t len, char ret[ID_LEN + 1])
+{
+	const char *id = text + len - ID_LEN;
+
+	if (len < ID_LEN || strspn(id, "0123456789abcdef") < ID_LEN ||
+	    (len > ID_LEN && strchr("0123456789abcdef", id[-1])))
+		return false;
+	memcpy(ret, id, ID_LEN);
+	ret[ID_LEN] = '\0';
+	return true;
+}
+
+/*
+ * Without a cgroup there is the file that podman mounts into each container
+ * out of the container's own directory: .../ID/userdata/.containerenv
+ */
+static bool take_id_of_directory(const struct json *config,
+				 char ret[ID_LEN + 1])
+{
+	static const char end[] = "/userdata/.containerenv";
+	const struct json *mounts = json_get(config, "mounts");
+
+	for (size_t i = 0;
+	     mounts && mounts->type == JSON_ARRAY && i < mounts->count; i++) {
+		const struct json *mount = mounts->items[i];
+		const char *at = json_string(json_get(mount, "destination"));
+		const char *source = json_string(json_get(mount, "source"));
+		const char *tail = source ? strstr(source, end) : NULL;
+
+		if (at && !strcmp(at, "/run/.containerenv") && tail &&
+		    tail[sizeof(end) - 1] == '\0' &&
+		    take_id(source, (size_t)(tail - source), ret))
+			return true;
+	}
+	return false;
+}
+
+static int find_container(struct creation *c, struct shale_error *err)
+{
+	const struct json *config = c->bundle.json;
+	const char *path =
+		json_string(json_get(json_get(config, "linux"), "cgroupsPath"));
+
+	if ((path && take_id(path, strlen(path), c->container)) ||
+	    take_id_of_directory(config, c->container))
+		return 0;
+	return error_fail(
+		err, EINVAL,
+		"config.json does not tell which container it is for: linux.cgroupsPath ends in no id, and no mount is podman's .containerenv: use 'shale mount KEY DIR' and 'podman run --rootfs DIR'");
+}
+
+/* ---- what is refused before the store is touched ---- */
+
+/* Whether id 0 of a mapping is 0 on the host. */
+static bool maps_root_to_itself(const struct json *mappings)
+{
+	for (size_t i = 0;
+	     mappings && mappings->type == JSON_ARRAY && i < mappings->count;
+	     i++) {
+		const struct json *range = mappings->items[i];
+		const struct json *inside = json_get(range, "containerID");
+		const struct json *outside = json_get(range, "hostID");
+
+		if (inside && inside->type == JSON_NUMBER && outside &&
+		    outside->type == JSON_NUMBER && !strcmp(inside->text, "0"))
+			return !strcmp(outside->text, "0");
+	}
+	return false;
+}
+
+static bool has_user_namespace(const struct json *config)
+{
+	const struct json *list =
+		json_get(json_get(config, "linux"), "namespaces");
+
+	for (size_t i = 0; list && list->type == JSON_ARRAY && i < list->count;
+	     i++) {
+		const char *type =
+			json_string(json_get(list->items[i], "type"));
+
+		if (type && !strcmp(type, "user"))
+			return true;
+	}
+	return false;
+}
+
+static int check_mapping(const struct creation *c, struct shale_error *err)
+{
+	const struct json *config = c->bundle.json;
+	const struct json *linux_ = json_get(config, "linux");
+
+	if (!has_user_namespace(config) ||
+	    (maps_root_to_itself(json_get(linux_, "uidMappings")) &&
+	     maps_root_to_itself(json_get(linux_, "gidMappings"))))
+		return 0;
+	return error_fail(
+		err, ENOTSUP,
+		"the root of the container's user namespace does not own the layers, which are not mapped: map its root to 0 (--uidmap 0:0:65536), or run it without a user namespace");
+}
+
+static int check_policy(const struct creation *c, struct shale_error *err)
+{
+	const struct annotations *asked = &c->bundle.annotations;
+	const struct policy_request request = {
+		.runtime_root = "",
+		.uid = runtime_caller(),
+		.parent = asked->parent,
+		.onstop = asked->onstop,
+		.commit_name = asked->commit_name,
+	};
+
+	return policy_check(&c->hook->config->policy, &request, NULL, err);
+}
+
+static int look(struct creation *c, struct shale_error *err)
+{
+	struct json *json;
+	int r = json_read_text(STDIN_FILENO, BUNDLE_SIZE_MAX, "config.json",
+			       &c->text, &c->len, &json, err);
+
+	if (r == 0)
+		r = bundle_parse("", json, &c->bundle, err);
+	if (r == 0)
+		r = find_container(c, err);
+	if (r == 0)
+		r = check_mapping(c, err);
+	if (r == 0)
+		r = check_policy(c, err);
+	if (r == 0)
+		c->key = c->bundle.annotations.key ? c->bundle.annotations.key
+						   : c->container;
+	return r;
+}
+
+/* ---- the answer ---- */
+
+static int write_all(const char *text, size_t len, struct shale_error *err)
+{
+	while (len) {
+		ssize_t n = write(STDOUT_FILENO, text, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return error_errno(err, errno, "write config.json");
+		text += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int answer(const struct creation *c, struct shale_error *err)
+{
+	const struct json *path =
+		json_get(json_get(c->bundle.json, "root"), "path");
+	auto_free char *value = NULL;
+	int r;
+
+	if (json_write_string(c->attachment.target, &value) < 0)
+		return error_fail(err, ENOMEM,
+				  "write config.json: out of memory");
+	r = write_all(c->text, path->start, err);
+	if (r == 0)
+		r = write_all(value, strlen(value), err);
+	if (r == 0)
+		r = write_all(c->text + path->end, c->len - path->end, err);
+	return r;
+}
+
+/* ---- the mount ---- */
+
+static int mount_root(struct creation *c, struct shale_store *store,
+		      struct shale_error *err)
+{
+	auto_fd root_fd = -1;
+	int r = rootmount_make(store, c->key, c->bundle.mount_label,
+			       c->bundle.annotations.is_view, &root_fd, err);
+
+	/* Before it is attached, since nothing else would know it then. */
+	if (r == 0)
+		r = attachment_record(&c->attachment, c->hook->config->root,
+				      c->key, root_fd, err);
+	if (r == 0)
+		r = attachment_put(&c->attachment, root_fd, err);
+	if (r == 0)
+		r = answer(c, err);
+	if (r < 0)
+		(void)attachment_take_down(&c->attachment, NULL);
+	return r;
+}
+
+static int claim_and_mount(struct creation *c, struct shale_store *store,
+			   struct shale_error *err)
+{
+	const struct annotations *asked = &c->bundle.annotations;
+	const struct owner owner = precreate_owner(c->container);
+	const struct claim claim = {
+		.owner = &owner,
+		.key = c->key,
+		.parent = asked->parent,
+		.onstop = asked->onstop_text,
+		.is_view = asked->is_view,
+	};
+	enum claimed claimed;
+	int r = door_claim(store, &claim, &claimed, err);
+
+	if (r < 0)
+		return r;
+	r = mount_root(c, store, err);
+	if (r < 0)
+		door_unclaim(store, c->key, claimed);
+	return r;
+}
+
+static int check_earlier(struct creation *c, struct shale_store *store,
+			 struct shale_error *err)
+{
+	const char *root = c->hook->config->root;
+
+	if (c->attachment.has_record &&
+	    !precreate_is_of_store(&c->attachment, root))
+		return error_fail(
+			err, EEXIST,
+			"'%s' is on record for this container, with the store '%s', not '%s'",
+			c->attachment.path, c->attachment.store, root);
+	return precreate_abandon(store, &c->attachment, err);
+}
+
+static int give_root(struct creation *c, struct shale_store *store,
+		     struct shale_error *err)
+{
+	int r = attachment_open(PRECREATE_DOOR, c->container, true, true,
+				&c->attachment, err);
+
+	if (r < 0)
+		return r;
+	r = check_earlier(c, store, err);
+	if (r < 0)
+		return r;
+	r = attachment_record(&c->attachment, c->hook->config->root, c->key, -1,
+			      err);
+	if (r == 0)
+		r = claim_and_mount(c, store, err);
+	if (r < 0)
+		(void)attachment_forget(&c->attachment, NULL);
+	return r;
+}
+
+int hook_precreate(const struct hook *hook, struct shale_error *err)
+{
+	__attribute__((cleanup(drop_creation))) struct creation c = {
+		.hook = hook,
+		.attachment = ATTACHMENT_INIT,
+	};
+	struct shale_plugin *plugin;
+	struct shale_store *store;
+	int r = look(&c, err);
+
+	if (r < 0)
+		return r;
+	r = config_open_store(hook->config, NULL, NULL, false, NULL, &plugin,
+			      &store, err);
+	if (r < 0)
+		return r;
+	/* Who does not read the answer has to get an undone mount. */
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = give_root(&c, store, err);
+	shale_store_close(store);
+	shale_plugin_unload(plugin);
+	return r;
+}
