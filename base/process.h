@@ -33,4 +33,12 @@ int process_start_time(long pid, uint64_t *ret);
  */
 void process_fill_streams(void);
 
+/**
+ * process_raise_limit - have as many descriptors open as the hard limit allows
+ *
+ * For programs that exec nothing: a mount may take two a layer, and the usual
+ * soft limit is there for select(2).
+ */
+void process_raise_limit(void);
+
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 
 #include "output.h"
+#include "process.h"
 #include "verbs.h"
 
 struct mounting {
@@ -27,6 +28,7 @@ static int run(struct cli *cli)
 	struct mounting m = { .cli = cli };
 	int r;
 
+	process_raise_limit(); /* 500 layers by short names */
 	r = shale_mounts_exclusive(cli->store, key, mount_spec, &m, &cli->err);
 	if (m.r < 0)
 		return m.r;

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -153,18 +152,6 @@ static void tell(const char *stage, const char *sentence)
 	closelog();
 }
 
-/* Two descriptors a mount: the usual soft limit is for select(2), not for us.
- */
-static void raise_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int main(int argc, char **argv)
 {
 	struct shale_error err = SHALE_ERROR_INIT;
@@ -173,7 +160,8 @@ int main(int argc, char **argv)
 
 	leave_the_caller();
 	process_fill_streams();
-	raise_limit();
+	/* The usual soft limit is for select(2), not for us. */
+	process_raise_limit();
 	r = parse_arguments(argc, argv, &arguments);
 	if (r != 0)
 		return r < 0 ? 0 : r;

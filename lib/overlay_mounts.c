@@ -71,6 +71,21 @@ static int chain_load(struct overlay *ov, const struct record *tip,
 	return 0;
 }
 
+int overlay_check_depth(struct overlay *ov, const struct record *tip,
+			size_t more, const char *parent,
+			struct shale_error *err)
+{
+	auto_chain chain = { NULL, 0, 0 };
+	int r = chain_load(ov, tip, &chain, err);
+
+	if (r < 0 || chain.count + more <= SPEC_LOWERS_MAX)
+		return r;
+	return error_fail(
+		err, E2BIG,
+		"it would be layer %zu of its chain, and an overlay takes at most %d: 'shale flatten NEW %s' makes one of those below it",
+		chain.count + more, SPEC_LOWERS_MAX, parent);
+}
+
 static char *path_of(const struct overlay *ov, const char *room, const char *id,
 		     const char *prefix, const char *leaf)
 {

@@ -149,7 +149,7 @@ static int parse_lowers(struct spec *spec, const char *value,
 	if (n > SPEC_LOWERS_MAX)
 		return error_fail(
 			err, E2BIG,
-			"%zu layers are too many: an overlay takes at most %d",
+			"%zu layers are too many: an overlay takes at most %d, and 'shale flatten NEW NAME' makes one of them",
 			n, SPEC_LOWERS_MAX);
 	return 0;
 }

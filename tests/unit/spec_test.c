@@ -315,7 +315,7 @@ static void layers_are_limited_to_500(void **state)
 			 -E2BIG);
 	assert_string_equal(
 		err.msg,
-		"mount spec: 501 layers are too many: an overlay takes at most 500");
+		"mount spec: 501 layers are too many: an overlay takes at most 500, and 'shale flatten NEW NAME' makes one of them");
 }
 
 static void struct_is_checked_by_size(void **state)
