@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -325,6 +326,48 @@ static void a_full_disk_does_not_stop_removal(void **state)
 	check_list(at("store/trash"), "");
 }
 
+static int remove_k_is_refused(void *ctx)
+{
+	struct shale_store *it = open_more(NULL, NULL);
+
+	(void)ctx;
+	return shale_remove(it, "k", &why) == -EBUSY ? 0 : 1;
+}
+
+/* Whether somebody holds the directory of k, as who removes it does. */
+static bool is_held(void)
+{
+	int fd = open(of_key("k", ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool held = flock(fd, LOCK_SH | LOCK_NB) < 0;
+
+	assert_true(fd >= 0);
+	(void)close(fd);
+	return held;
+}
+
+static void a_key_adopted_before_the_lock_is_had_stays(void **state)
+{
+	struct helper writer, remover;
+	char lock[PATH_MAX], labels[512];
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(lock, sizeof(lock), "%s", at("store/lock"));
+	helper_start(&writer, flock_path, lock);
+	helper_begin(&remover, remove_k_is_refused, NULL);
+	for (int i = 0; i < 3000 && !is_held(); i++)
+		(void)usleep(10000);
+	(void)snprintf(labels, sizeof(labels),
+		       "{\"" SHALE_LABEL_USER "\":\"%s\"}",
+		       user_text(getpid(), "c1"));
+	make_link(of_key("k", "key.labels"), labels);
+	helper_kill(&writer);
+	helper_wait(&remover);
+	helper_stop(&remover);
+	assert_true(is_there(of_key("k", "key")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -347,6 +390,7 @@ int main(void)
 		TEST_IN_STORE(delete_never_takes_an_active_or_a_view),
 		TEST_IN_STORE(a_parent_can_not_be_deleted_while_it_has_a_child),
 		TEST_IN_STORE(a_child_found_by_a_fresh_handle_counts_too),
+		TEST_IN_STORE(a_key_adopted_before_the_lock_is_had_stays),
 		TEST_IN_STORE(a_child_without_its_kind_fact_is_no_child),
 		TEST_IN_DIR(a_full_disk_refuses_and_changes_nothing),
 		TEST_IN_DIR(a_full_disk_does_not_stop_removal),
