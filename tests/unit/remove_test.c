@@ -368,6 +368,61 @@ static void a_key_adopted_before_the_lock_is_had_stays(void **state)
 	assert_true(is_there(of_key("k", "key")));
 }
 
+static int delete_base_is_refused(void *ctx)
+{
+	struct shale_store *it = open_more(NULL, NULL);
+
+	(void)ctx;
+	return shale_delete(it, "base", &why) == -EBUSY ? 0 : 1;
+}
+
+/* Whether a process waits for a lock: "1: -> FLOCK ADVISORY WRITE PID ...". */
+static bool is_waiting(pid_t pid)
+{
+	FILE *file = fopen("/proc/locks", "re");
+	char line[256];
+	bool found = false;
+	long waiter;
+
+	assert_non_null(file);
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%*d: -> FLOCK %*s %*s %ld", &waiter) ==
+				1 &&
+			waiter == pid;
+	(void)fclose(file);
+	return found;
+}
+
+static void a_child_made_before_the_lock_is_had_counts(void **state)
+{
+	struct helper writer, deleter;
+	char lock[PATH_MAX];
+	uint64_t next;
+	int fd;
+
+	(void)state;
+	make_layer("base", NULL);
+	(void)snprintf(lock, sizeof(lock), "%s", at("store/lock"));
+	helper_start(&writer, flock_path, lock);
+	helper_begin(&deleter, delete_base_is_refused, NULL);
+	for (int i = 0; i < 3000 && !is_waiting(deleter.pid); i++)
+		(void)usleep(10000);
+	assert_true(is_waiting(deleter.pid));
+	make_dir(of_key("k", ""));
+	make_dir(of_key("k", "fs"));
+	make_dir(of_key("k", "work"));
+	make_link(of_key("k", "key.parent"), parent_fact("base"));
+	make_link(of_key("k", "key"), "k");
+	next = generation() + 2;
+	fd = open(lock, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &next, sizeof(next), 0), sizeof(next));
+	(void)close(fd);
+	helper_kill(&writer);
+	helper_wait(&deleter);
+	helper_stop(&deleter);
+	assert_true(is_there(of_name("base", "name")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -391,6 +446,7 @@ int main(void)
 		TEST_IN_STORE(a_parent_can_not_be_deleted_while_it_has_a_child),
 		TEST_IN_STORE(a_child_found_by_a_fresh_handle_counts_too),
 		TEST_IN_STORE(a_key_adopted_before_the_lock_is_had_stays),
+		TEST_IN_STORE(a_child_made_before_the_lock_is_had_counts),
 		TEST_IN_STORE(a_child_without_its_kind_fact_is_no_child),
 		TEST_IN_DIR(a_full_disk_refuses_and_changes_nothing),
 		TEST_IN_DIR(a_full_disk_does_not_stop_removal),
