@@ -214,6 +214,9 @@ static int visit(void *ctx, const struct fs_entry *entry)
 				  entry->name);
 	a_fd = openat(entry->parent_fd, entry->name,
 		      O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	/* Listed and not there: a whiteout below nothing, in an overlay. */
+	if (a_fd < 0 && errno == ENOENT)
+		return 0;
 	if (a_fd < 0 || fstat(a_fd, &st) < 0)
 		return fail(c, entry, -errno);
 	if (S_ISDIR(st.st_mode))
@@ -237,8 +240,12 @@ static int enter(void *ctx, const struct fs_entry *entry, int fd)
 	return 0;
 }
 
-static int count(int dir_fd)
+/* @really: not those that are listed only */
+static int count(int dir_fd, bool really)
 {
+	const struct dirent *entry;
+	struct stat st;
+
 	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	auto_dir dir = fd < 0 ? NULL : fdopendir(fd);
 	int n = 0;
@@ -247,8 +254,9 @@ static int count(int dir_fd)
 		drop_fd(&fd);
 	if (!dir)
 		return -errno;
-	while (errno = 0, readdir(dir) != NULL)
-		n++;
+	while (errno = 0, (entry = readdir(dir)) != NULL)
+		n += !really || fstatat(dir_fd, entry->d_name, &st,
+					AT_SYMLINK_NOFOLLOW) == 0;
 	return errno ? -errno : n;
 }
 
@@ -256,7 +264,12 @@ static int count(int dir_fd)
 static int compare_directory(struct comparison *c, const struct fs_entry *entry,
 			     int a_fd)
 {
-	int n = count(a_fd), m = count(c->b_fd);
+	int n = count(a_fd, false), m = count(c->b_fd, false);
+
+	if (n != m && n >= 0 && m >= 0) {
+		n = count(a_fd, true);
+		m = count(c->b_fd, true);
+	}
 
 	if (n < 0 || m < 0)
 		return n < 0 ? n : m;

@@ -409,7 +409,7 @@ static int enter_next(struct walk *walk)
 		r = visit_other(walk, &entry);
 	if (r == FS_IS_DIR)
 		r = enter(walk, entry.name);
-	/* It changed to and fro between two looks. */
+	/* It changed twice between two looks. */
 	return r == FS_IS_DIR && walk->live ? -ESTALE : r;
 }
 

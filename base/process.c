@@ -6,7 +6,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -101,4 +103,38 @@ void process_raise_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int process_name(char ret[PROCESS_NAME_SIZE])
+{
+	char boot[PROCESS_BOOT_ID_SIZE];
+	uint64_t start;
+	int r = process_boot_id(boot);
+
+	if (r == 0)
+		r = process_start_time(getpid(), &start);
+	if (r == 0)
+		(void)snprintf(ret, PROCESS_NAME_SIZE, "%ld %" PRIu64 " %s",
+			       (long)getpid(), start, boot);
+	return r;
+}
+
+long process_find(const char *name, const char **ret_rest)
+{
+	const size_t boot_len = PROCESS_BOOT_ID_SIZE - 1;
+	char boot[PROCESS_BOOT_ID_SIZE];
+	unsigned long long pid, start;
+	uint64_t started;
+	char *rest;
+
+	pid = strtoull(name, &rest, 10);
+	start = strtoull(rest, &rest, 10);
+	rest += strspn(rest, " ");
+	if (process_boot_id(boot) < 0 || strncmp(rest, boot, boot_len) != 0 ||
+	    process_start_time((long)pid, &started) < 0 || started != start)
+		return 0;
+	rest += boot_len;
+	if (ret_rest)
+		*ret_rest = rest + strspn(rest, " ");
+	return (long)pid;
 }

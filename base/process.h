@@ -41,4 +41,22 @@ void process_fill_streams(void);
  */
 void process_raise_limit(void);
 
+/* "PID START BOOT", which process_name writes. */
+#define PROCESS_NAME_SIZE (2 * 21 + PROCESS_BOOT_ID_SIZE)
+
+/**
+ * process_name - this process, by pid, start time and boot id
+ *
+ * Return: 0 or a negative errno.
+ */
+int process_name(char ret[PROCESS_NAME_SIZE]);
+
+/**
+ * process_find - the live process of such a name
+ * @ret_rest: what follows the name and a blank; may be NULL
+ *
+ * Return: its pid, or 0.
+ */
+long process_find(const char *name, const char **ret_rest);
+
 #endif

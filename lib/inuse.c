@@ -21,41 +21,23 @@
 #include "scope.h"
 #include "shale.h"
 
-/* The live process of a user label, and the container that it names; or 0. */
-static long live_user(const struct record *record, const char **ret_container)
+static const char *user_of(const struct record *record)
 {
-	const char *user = labels_get((const char *const *)record->labels,
-				      SHALE_LABEL_USER);
-	const size_t boot_len = PROCESS_BOOT_ID_SIZE - 1;
-	char boot[PROCESS_BOOT_ID_SIZE];
-	unsigned long long pid, start;
-	uint64_t started;
-	char *rest;
-
-	if (!user)
-		return 0;
-	pid = strtoull(user, &rest, 10);
-	start = strtoull(rest, &rest, 10);
-	rest += strspn(rest, " ");
-	if (process_boot_id(boot) < 0 || strncmp(rest, boot, boot_len) != 0 ||
-	    process_start_time((long)pid, &started) < 0 || started != start)
-		return 0;
-	rest += boot_len;
-	*ret_container = rest + strspn(rest, " ");
-	return (long)pid;
+	return labels_get((const char *const *)record->labels,
+			  SHALE_LABEL_USER);
 }
 
 long inuse_user_pid(const struct record *record)
 {
-	const char *container;
+	const char *user = user_of(record);
 
-	return live_user(record, &container);
+	return user ? process_find(user, NULL) : 0;
 }
 
 int inuse_check_user(const struct record *record, struct shale_error *err)
 {
-	const char *container;
-	long pid = live_user(record, &container);
+	const char *user = user_of(record), *container;
+	long pid = user ? process_find(user, &container) : 0;
 
 	if (!pid)
 		return 0;

@@ -33,8 +33,11 @@ extern "C" {
  *        id.  While it lives, remove and commit are -EBUSY.  PID and START
  *        0: no process is known; remove then asks the kernel, as commit does
  *        always, whether an overlay is mounted on the active.
+ * temporary: "PID START BOOT": the key is a part of what that process does;
+ *        shale_cleanup removes it once that is gone.
  */
 #define SHALE_LABEL_USER "org.shale.user"
+#define SHALE_LABEL_TEMPORARY "org.shale.temporary"
 
 struct shale_store;
 struct shale_plugin;
@@ -198,6 +201,31 @@ SHALE_API int shale_commit(struct shale_store *store, const char *name,
 			   struct shale_error *err);
 
 /**
+ * shale_flatten - commit one layer with what a committed snapshot shows
+ * @new_name: committed name to create; it has no parent
+ * @name: committed snapshot, with any number of parents: also more than can be
+ *        mounted at once
+ * @opts: labels of @new_name; may be NULL
+ *
+ * Composed of view, prepare and commit, for any snapshotter whose views are
+ * binds or overlays: mounts the view nowhere, copies all that it shows, with
+ * hard links, holes, devices, times and attributes but overlayfs's own, and
+ * compares the copy with it before the commit.  Above 500 layers it does so
+ * in steps, 499 further layers each, and needs room for two copies.  The
+ * keys in between begin with "org.shale.flatten/"; shale_cleanup removes them
+ * once a caller has died.
+ *
+ * Return: 0, -ENOENT (no @name), -EEXIST (@new_name taken), -EINVAL (@name is not
+ *         committed; flags or a parent in @opts), -EBADMSG (the copy differs),
+ *         -EOPNOTSUPP (a chain of another kind of mounts that is too long), or
+ *         as shale_mount_detached.
+ * Since: 0.1
+ */
+SHALE_API int shale_flatten(struct shale_store *store, const char *new_name,
+			    const char *name, const struct shale_opts *opts,
+			    struct shale_error *err);
+
+/**
  * shale_remove - remove an active snapshot or a view
  *
  * Gone for everybody at once; then its files are deleted, without the lock.
@@ -289,7 +317,7 @@ SHALE_API int shale_usage(struct shale_store *store, const char *name,
 
 /**
  * shale_cleanup - remove what processes that died left behind
- * @ret_removed: how many directories; may be NULL
+ * @ret_removed: how many directories and keys; may be NULL
  *
  * Touches nothing that a live process builds.   Return: 0.   Since: 0.1
  */

@@ -20,6 +20,7 @@
 #include "fs.h"
 #include "overlay.h"
 #include "scope.h"
+#include "store.h"
 
 struct shale_store {
 	const struct shale_snapshotter *table;
@@ -28,6 +29,13 @@ struct shale_store {
 	pid_t pid;
 	pthread_mutex_t turn;
 };
+
+int store_stop(void *store)
+{
+	const struct shale_host *host = &((struct shale_store *)store)->host;
+
+	return host->cancelled && host->cancelled(host->ctx);
+}
 
 static pthread_mutex_t global_turn = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
 
@@ -405,14 +413,12 @@ int shale_usage(struct shale_store *store, const char *name,
 int shale_cleanup(struct shale_store *store, uint64_t *ret_removed,
 		  struct shale_error *err)
 {
-	auto_turn turn = { NULL };
 	uint64_t removed = 0;
-	int r = turn_begin(store, &turn, err);
+	int r = CALL(store, cleanup, "cleanup", err, &removed);
+	int r_keys = flatten_cleanup(store, &removed, r < 0 ? NULL : err);
 
-	if (r < 0)
-		return r;
-	r = checked(store, store->table->cleanup(store->self, &removed, err),
-		    "cleanup", err);
+	if (r == 0)
+		r = r_keys;
 	if (r == 0 && ret_removed)
 		*ret_removed = removed;
 	return r;

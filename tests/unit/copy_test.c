@@ -481,7 +481,7 @@ static void change_owner(void)
 
 static void change_target(void)
 {
-	make_link(at("b/l"), "ot");
+	make_link(at("b/l"), "xx");
 }
 
 static void change_device(void)

@@ -142,6 +142,7 @@ static void unmount_below(const char *dir)
 	(void)fclose(file);
 	while (count)
 		(void)umount2(points[--count], MNT_DETACH);
+	(void)umount2(dir, MNT_DETACH);
 }
 
 int setup_dir(void **state)
