@@ -91,6 +91,8 @@ static int parse(const struct shale_mount_spec *mount, struct spec **ret,
 	int r = spec_parse(mount, &spec, err);
 
 	if (r == 0)
+		r = mount_check_context(spec, err);
+	if (r == 0)
 		r = mount_check_dirs(spec, err);
 	if (r == 0)
 		*ret = take_ptr(&spec);

@@ -83,7 +83,25 @@ int mount_with_names(const struct spec *spec,
 				struct shale_error *err),
 		     void *ctx, struct shale_error *err);
 
+/* ---- mount_libmount.c ---- */
+
+/**
+ * mount_classic_data - an overlay's options as mount(2) takes them
+ * @ret: taken; to be freed
+ *
+ * Return: 0, -E2BIG (too long, or a value that mount(2) would split), -ENOMEM.
+ */
+int mount_classic_data(const struct spec *spec, const struct mount_names *names,
+		       char **ret, struct shale_error *err);
+
 /* ---- mount_verify.c: what a mount has become ---- */
+
+/**
+ * mount_check_context - refuse a context where the kernel has no SELinux
+ *
+ * The kernel would call it an unknown parameter, and not say of what.
+ */
+int mount_check_context(const struct spec *spec, struct shale_error *err);
 
 /** mount_hint - " (the likely cause)" where an overlay's errno misleads */
 const char *mount_hint(int code);

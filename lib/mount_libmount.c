@@ -115,13 +115,6 @@ static void put_path(FILE *out, const char *path, const char *escaped)
 	}
 }
 
-static bool is_label(const char *key)
-{
-	size_t len = strlen(key), tail = strlen("context");
-
-	return len >= tail && strcmp(key + len - tail, "context") == 0;
-}
-
 /* Quotes are read by the security modules, for their own options alone. */
 static int put_option(FILE *out, const struct spec_option *option,
 		      struct shale_error *err)
@@ -133,7 +126,7 @@ static int put_option(FILE *out, const struct spec_option *option,
 		return 0;
 	}
 	if (strpbrk(option->value, "\\\"") ||
-	    (strchr(option->value, ',') && !is_label(option->key)))
+	    (strchr(option->value, ',') && !spec_is_context(option->key)))
 		return error_fail(
 			err, E2BIG,
 			"%s '%s' has a character that mount(2) splits",
@@ -167,8 +160,8 @@ static int put_options(FILE *out, const struct spec *spec,
 	return r;
 }
 
-static int build_data(const struct spec *spec, const struct mount_names *names,
-		      char **ret, struct shale_error *err)
+int mount_classic_data(const struct spec *spec, const struct mount_names *names,
+		       char **ret, struct shale_error *err)
 {
 	auto_free char *data = NULL;
 	size_t len;
@@ -206,13 +199,15 @@ static int mount_overlay(void *ctx, const struct mount_names *names,
 				  .target = overlay->target,
 				  .type = "overlay",
 				  .flags = mount_classic_flags(spec) };
-	int r = build_data(spec, names, &data, err);
+	int r = mount_classic_data(spec, names, &data, err);
 
 	if (r < 0)
 		return r;
 	job.data = data;
-	return libmount_carries(data) ? mount_by_libmount(&job, err)
-				      : mount_by_syscall(&job, err);
+	/* libmount translates contexts, and drops them without SELinux. */
+	return !spec_has_context(spec) && libmount_carries(data)
+		       ? mount_by_libmount(&job, err)
+		       : mount_by_syscall(&job, err);
 }
 
 static int mount_bind(const struct spec *spec, const char *target,

@@ -86,6 +86,35 @@ int mount_id(int fd, uint64_t *ret, struct shale_error *err)
 	return r < 0 ? error_errno(err, -r, "read a mount's id") : 0;
 }
 
+/* By the file system that comes with it, wherever that is mounted. */
+static bool kernel_has_selinux(void)
+{
+	auto_file file = open_text("/proc/filesystems");
+	auto_free char *line = NULL;
+	size_t room = 0;
+
+	if (!file) /* it will tell itself */
+		return true;
+	while (getline(&line, &room, file) > 0)
+		if (strstr(line, "\tselinuxfs\n"))
+			return true;
+	return false;
+}
+
+int mount_check_context(const struct spec *spec, struct shale_error *err)
+{
+	const struct spec_option *option = spec->rest;
+
+	if (!spec_has_context(spec) || kernel_has_selinux())
+		return 0;
+	while (!spec_is_context(option->key))
+		option++;
+	return error_fail(
+		err, EOPNOTSUPP,
+		"%s='%s' is asked, and this kernel has no SELinux: leave it out",
+		option->key, option->value ? option->value : "");
+}
+
 const char *mount_hint(int code)
 {
 	switch (code) {

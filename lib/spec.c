@@ -194,6 +194,36 @@ static bool is_refused(const char *key)
 	return false;
 }
 
+bool spec_refuses_option(const char *option)
+{
+	auto_free char *key = strndup(option, strcspn(option, "="));
+
+	return !key || is_refused(key);
+}
+
+bool spec_is_flag(const char *option)
+{
+	for (size_t i = 0; i < sizeof(attr_words) / sizeof(*attr_words); i++)
+		if (!strcmp(option, attr_words[i].word))
+			return true;
+	return false;
+}
+
+bool spec_is_context(const char *key)
+{
+	const size_t len = strlen(key), tail = strlen("context");
+
+	return len >= tail && strcmp(key + len - tail, "context") == 0;
+}
+
+bool spec_has_context(const struct spec *spec)
+{
+	for (size_t i = 0; i < spec->rest_count; i++)
+		if (spec_is_context(spec->rest[i].key))
+			return true;
+	return false;
+}
+
 static char *copy_value(const char *value)
 {
 	size_t len = strlen(value);

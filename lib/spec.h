@@ -76,6 +76,18 @@ struct spec {
 int spec_parse(const struct shale_mount_spec *mount, struct spec **ret,
 	       struct shale_error *err);
 
+/** spec_refuses_option - whether an option has no place in a spec */
+bool spec_refuses_option(const char *option);
+
+/** spec_is_flag - whether an option is a flag of a mount: nosuid, noatime, ... */
+bool spec_is_flag(const char *option);
+
+/** spec_has_context - whether it asks for an SELinux context of any kind */
+bool spec_has_context(const struct spec *spec);
+
+/** spec_is_context - whether an option's key is that of an SELinux context */
+bool spec_is_context(const char *key);
+
 /** spec_free - accepts NULL */
 void spec_free(struct spec *spec);
 
