@@ -94,6 +94,36 @@ int move_mount(int from_fd, const char *from, int to_fd, const char *to,
 	return r;
 }
 
+/* How a context came to the kernel: fsconfig's value, or mount's options. */
+static char context_seen[1024];
+
+int fsconfig(int fd, unsigned cmd, const char *key, const void *value, int aux)
+{
+	int (*real)(int, unsigned, const char *, const void *, int) =
+		(int (*)(int, unsigned, const char *, const void *, int))dlsym(
+			RTLD_NEXT, "fsconfig");
+
+	if (key && !strcmp(key, "context"))
+		(void)snprintf(context_seen, sizeof(context_seen), "%s",
+			       (const char *)value);
+	return real(fd, cmd, key, value, aux);
+}
+
+int mount(const char *source, const char *target, const char *type,
+	  unsigned long flags, const void *data)
+{
+	int (*real)(const char *, const char *, const char *, unsigned long,
+		    const void *) =
+		(int (*)(const char *, const char *, const char *,
+			 unsigned long, const void *))dlsym(RTLD_NEXT, "mount");
+	const char *context = data ? strstr(data, ",context=") : NULL;
+
+	if (context)
+		(void)snprintf(context_seen, sizeof(context_seen), "%s",
+			       context);
+	return real(source, target, type, flags, data);
+}
+
 /* ---- files ---- */
 
 /* A path below the test's directory; a few live at a time. */
@@ -164,6 +194,7 @@ static int setup(void **state)
 
 	why = (struct shale_error)SHALE_ERROR_INIT;
 	libmount_calls = 0;
+	context_seen[0] = '\0';
 	(void)setenv("SHALE_MOUNT_ENGINE", *state, 1);
 	if (!mkdtemp(name) || !realpath(name, here))
 		return -1;
@@ -183,6 +214,7 @@ static int teardown(void **state)
 	has_no_setattr = false;
 	is_covered_at_once = false;
 	(void)unsetenv("SHALE_MOUNT_ENGINE");
+	(void)umount("/proc/filesystems");
 	unmount_below(here);
 	return nftw(here, delete_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
@@ -392,6 +424,84 @@ static void unknown_option_is_refused(void **state)
 	assert_refused(mount_rw(1, "", "nonsense=1", NULL), EINVAL,
 		       strcmp(*state, "fsmount") ? "kernel" : "nonsense");
 	assert_nothing_mounted();
+}
+
+/* The kernel seems to have these file systems; gone with the test. */
+static void pretend_filesystems(const char *lines)
+{
+	int fd = open(at("filesystems"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+	assert_int_equal(write(fd, lines, strlen(lines)), strlen(lines));
+	(void)close(fd);
+	assert_int_equal(mount(at("filesystems"), "/proc/filesystems", NULL,
+			       MS_BIND, NULL),
+			 0);
+}
+
+#define CONTEXT "u:r:t:s0:c1,c2"
+
+static void context_without_selinux_is_refused(void **state)
+{
+	(void)state;
+	make_layers(2, "");
+	pretend_filesystems("nodev\ttmpfs\nnodev\tnotselinuxfs\n");
+	assert_int_equal(mount_rw(2, "", "context=\"" CONTEXT "\"", NULL),
+			 -EOPNOTSUPP);
+	assert_non_null(strstr(why.msg, "context='" CONTEXT "'"));
+	assert_non_null(strstr(why.msg, "no SELinux"));
+	assert_string_equal(context_seen, "");
+}
+
+/* Where the kernel has SELinux, or seems to: quotes are for mount(2) alone. */
+static void context_reaches_the_kernel_in_its_own_form(void **state)
+{
+	static const struct {
+		const char *asked, *fsmount, *libmount;
+	} cases[] = {
+		{ "context=\"" CONTEXT "\"", CONTEXT,
+		  ",context=\"" CONTEXT "\"" },
+		{ "context=" CONTEXT, CONTEXT, ",context=\"" CONTEXT "\"" },
+		{ "context=\"u:r:t\"", "u:r:t", ",context=u:r:t" },
+	};
+
+	make_layers(2, "");
+	pretend_filesystems("nodev\tselinuxfs\nnodev\ttmpfs\n");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		context_seen[0] = '\0';
+		/* A kernel that has none says so, and mounts nothing. */
+		if (mount_rw(2, "", cases[i].asked, NULL) == 0)
+			assert_int_equal(umount(at("m")), 0);
+		assert_string_equal(context_seen, !strcmp(*state, "fsmount")
+							  ? cases[i].fsmount
+							  : cases[i].libmount);
+	}
+	assert_int_equal(libmount_calls, 0);
+}
+
+static void safe_defaults_mount_with_and_without_userxattr(void **state)
+{
+	static const char *const more[] = { "userxattr", "xino=off",
+					    "volatile" };
+
+	(void)state;
+	make_layers(2, "");
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		auto_free char *lowerdir = lowerdir_of(2, "");
+
+		MUST(mount_spec("overlay", "overlay",
+				OPTIONS(option("workdir", at("w")),
+					option("upperdir", at("u")), lowerdir,
+					"index=off", "redirect_dir=nofollow",
+					"metacopy=off", more[i]),
+				NULL));
+		assert_int_equal(umount(at("m")), 0);
+		MUST(mount_spec("overlay", "overlay",
+				OPTIONS(lowerdir, "index=off",
+					"redirect_dir=nofollow", "metacopy=off",
+					more[i]),
+				NULL));
+		assert_int_equal(umount(at("m")), 0);
+	}
 }
 
 static void read_only_result_is_refused(void **state)
@@ -950,6 +1060,9 @@ int main(void)
 		BOTH(upper_and_work_on_two_mounts_are_refused),
 		BOTH(same_layer_twice_is_explained),
 		BOTH(unknown_option_is_refused),
+		BOTH(context_without_selinux_is_refused),
+		BOTH(context_reaches_the_kernel_in_its_own_form),
+		BOTH(safe_defaults_mount_with_and_without_userxattr),
 		BOTH(read_only_result_is_refused),
 		BOTH(view_is_read_only),
 		BOTH(odd_bytes_in_paths_work),
