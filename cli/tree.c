@@ -132,8 +132,9 @@ static size_t next_of(struct tree *tree, size_t at)
 	return nodes[at].next_sibling;
 }
 
-/* What was removed since it was listed has no usage, nor has what is damaged;
- * it is drawn, and damage is told at the end.
+/* What was removed since it was listed has no usage, nor has what is damaged,
+ * nor an active whose files are not there, as on a tmpfs after a reboot; it is
+ * drawn, and damage is told at the end.
  */
 static int load_usage(struct cli *cli, struct tree *tree)
 {
@@ -148,7 +149,7 @@ static int load_usage(struct cli *cli, struct tree *tree)
 		r = shale_usage(cli->store, tree->listing.items[i]->name,
 				&node->usage, &one);
 		node->has_usage = r == 0;
-		if (r == 0 || r == -ENOENT)
+		if (r == 0 || r == -ENOENT || r == -EBADFD)
 			continue;
 		(void)error_fail(&cli->err, -r, "%s", one.msg);
 		if (r != -EUCLEAN)

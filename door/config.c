@@ -96,8 +96,9 @@ static int set_durability(struct config *config, const char *key,
 	return add_pair(config, key, text, err);
 }
 
-static int set_mount_options(struct config *config, const char *key,
-			     const struct json *value, struct shale_error *err)
+static int set_options(struct config *config, const char *key,
+		       const struct json *value, const char *store_key,
+		       struct shale_error *err)
 {
 	int r = 0;
 
@@ -109,7 +110,42 @@ static int set_mount_options(struct config *config, const char *key,
 		if (!option || !*option)
 			return refuse(config, key,
 				      "is no list of non-empty strings", err);
-		r = add_pair(config, "mount_option", option, err);
+		r = add_pair(config, store_key, option, err);
+	}
+	return r;
+}
+
+static int set_mount_options(struct config *config, const char *key,
+			     const struct json *value, struct shale_error *err)
+{
+	return set_options(config, key, value, "mount_option", err);
+}
+
+static int set_allowed_options(struct config *config, const char *key,
+			       const struct json *value,
+			       struct shale_error *err)
+{
+	return set_options(config, key, value, "allow_mount_option", err);
+}
+
+/* What a name may be is for the snapshotter to say. */
+static int set_uppers(struct config *config, const char *key,
+		      const struct json *value, struct shale_error *err)
+{
+	int r = 0;
+
+	if (value->type != JSON_OBJECT)
+		return refuse(config, key, "is no object of paths", err);
+	for (size_t i = 0; r == 0 && i < value->count; i++) {
+		const char *dir = json_string(value->items[i]);
+		auto_free char *pair = NULL;
+
+		if (!dir || *dir != '/')
+			return refuse(config, key,
+				      "is no object of absolute paths", err);
+		if (asprintf(&pair, "%s=%s", value->keys[i], dir) < 0)
+			return out_of_memory(config, err);
+		r = add_pair(config, "upper", pair, err);
 	}
 	return r;
 }
@@ -151,6 +187,8 @@ static const struct {
 	{ "runtime", set_runtime },
 	{ "durability", set_durability },
 	{ "mount_options", set_mount_options },
+	{ "allowed_mount_options", set_allowed_options },
+	{ "uppers", set_uppers },
 	{ "lock_timeout_ms", set_lock_timeout },
 	{ "any_filesystem", set_any_filesystem },
 	{ "policy", set_policy },

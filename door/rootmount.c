@@ -15,8 +15,8 @@
 #include "scope.h"
 
 struct emission {
-	const char *label; /* of SELinux; NULL for none */
-	bool is_view;
+	const char *label; /* linux.mountLabel; NULL for none */
+	bool has_selinux, is_view;
 	int fd;
 	struct shale_error *err;
 };
@@ -28,14 +28,49 @@ static bool has_selinux(void)
 	return stat("/sys/fs/selinux/enforce", &st) == 0;
 }
 
+/* The context that the spec has already, and its length without quotes. */
+static const char *context_of(const struct shale_mount_spec *spec,
+			      size_t *ret_len)
+{
+	static const char key[] = "context=";
+
+	for (const char *const *option = spec->options; *option; option++) {
+		const char *value = *option + sizeof(key) - 1;
+
+		if (strncmp(*option, key, sizeof(key) - 1) != 0)
+			continue;
+		value += *value == '"';
+		*ret_len = strcspn(value, "\"");
+		return value;
+	}
+	return NULL;
+}
+
+/* Who prepared the snapshot and who starts the container must mean the same. */
+static int check_context(const struct shale_mount_spec *spec, const char *label,
+			 struct shale_error *err)
+{
+	size_t len;
+	const char *context = context_of(spec, &len);
+
+	if (!context || (strlen(label) == len && !strncmp(context, label, len)))
+		return 0;
+	return error_fail(
+		err, EINVAL,
+		"the snapshot has the context '%.*s' and the container linux.mountLabel '%s': give it one of them",
+		(int)len, context, label);
+}
+
 /* Options of the spec, and context= behind them; *@ret_context to be freed. */
 static int add_context(const struct shale_mount_spec *spec, const char *label,
 		       char **ret_context, const char ***ret,
 		       struct shale_error *err)
 {
-	size_t count = 0;
+	size_t count = 0, len;
 	const char **options;
 
+	if (context_of(spec, &len))
+		return 0;
 	while (spec->options[count])
 		count++;
 	options = calloc(count + 2, sizeof(*options));
@@ -61,7 +96,9 @@ static int mount_sealed(const char *source, int *ret_fd,
 	char empty[] = "/run/shale.XXXXXX";
 	auto_free char *lowerdir = malloc(sizeof("lowerdir=:") + sizeof(empty) +
 					  2 * strlen(source));
-	const char *options[] = { lowerdir, "index=off", NULL };
+	const char *options[] = { lowerdir, "index=off",
+				  "redirect_dir=nofollow", "metacopy=off",
+				  NULL };
 	const struct shale_mount_spec spec = {
 		.size = sizeof(spec),
 		.type = "overlay",
@@ -95,8 +132,11 @@ static int mount_spec(struct emission *e, const struct shale_mount_spec *spec)
 	struct shale_mount_spec labelled = *spec;
 	int r = 0;
 
+	if (e->label)
+		r = check_context(spec, e->label, e->err);
 	/* A bind mount shows the labels that the files have. */
-	if (e->label && !strcmp(spec->type, "overlay"))
+	if (r == 0 && e->label && e->has_selinux &&
+	    !strcmp(spec->type, "overlay"))
 		r = add_context(spec, e->label, &context, &options, e->err);
 	if (r < 0)
 		return r;
@@ -119,11 +159,9 @@ int rootmount_make(struct shale_store *store, const char *key,
 		   const char *label, bool is_view, int *ret_fd,
 		   struct shale_error *err)
 {
-	struct emission e = { NULL, is_view, -1, err };
+	struct emission e = { label, has_selinux(), is_view, -1, err };
 	int r;
 
-	if (label && has_selinux())
-		e.label = label;
 	r = shale_mounts(store, key, on_mount, &e, err);
 	if (r == 0 && e.fd < 0)
 		r = error_fail(err, EPROTO, "the snapshotter gave no mount");

@@ -11,7 +11,8 @@
 
 /**
  * rootmount_make - mount a key
- * @label:   linux.mountLabel, used where the host has SELinux; NULL for none
+ * @label:   linux.mountLabel, used where the host has SELinux; NULL for none.
+ *           -EINVAL where the key is mounted with another context.
  * @is_view: nobody in the container may ever write, whatever its rights
  * @ret_fd:  taken; for move_mount(2)
  *

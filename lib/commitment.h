@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What both kinds of commit share: the one that renames the active
- * (overlay_commit.c), and the one that copies it and keeps it going
- * (overlay_keep.c).
+ * What the kinds of commit share: the one that renames the active
+ * (overlay_commit.c), the one that copies it and keeps it going
+ * (overlay_keep.c), and the one of an active whose files are elsewhere
+ * (overlay_gather.c).
  */
 #ifndef LIB_COMMITMENT_H
 #define LIB_COMMITMENT_H
@@ -19,24 +20,13 @@ struct commitment {
 	struct record *active;
 	struct record *rebase; /* the parent to give it, or NULL */
 	int dir_fd; /* the active's directory; flocked but for keep */
-	int fs_fd;
+	int fs_fd;  /* its files, wherever they are */
 };
 
 void commitment_drop(struct commitment *commitment);
 
 #define auto_commitment \
 	__attribute__((cleanup(commitment_drop))) struct commitment
-
-/**
- * commitment_is_volatile - whether a volatile overlay had the upper
- *
- * The kernel leaves a mark in the work directory; what the upper holds may
- * never have reached the disk.
- */
-bool commitment_is_volatile(const struct commitment *c);
-
-/** commitment_refuse_volatile - -EBADFD with the sentence */
-int commitment_refuse_volatile(struct shale_error *err);
 
 /**
  * commitment_certify - measure and sync a tree, and write its facts
@@ -70,5 +60,11 @@ int commitment_sync_rooms(const struct overlay *ov, bool is_kept,
  */
 int commitment_keep(struct commitment *c, bool freezing,
 		    struct shale_error *err);
+
+/**
+ * commitment_gather - commit an active whose files are elsewhere
+ * @c: held and seen to be unused
+ */
+int commitment_gather(struct commitment *c, struct shale_error *err);
 
 #endif

@@ -42,8 +42,9 @@ static void remove_all(int dir_fd, const char *const *facts)
 void facts_remove_key(int dir_fd)
 {
 	/* The kind fact first: without it the others mean nothing. */
-	static const char *const facts[] = { "key", "view", "key.parent",
-					     "key.labels", NULL };
+	static const char *const facts[] = { "key",	   "view",
+					     "key.parent", "key.labels",
+					     "volatile",   NULL };
 
 	remove_all(dir_fd, facts);
 }

@@ -49,20 +49,23 @@ static const struct {
 	  "an overlay can't have its upper there" },
 };
 
-static int check_filesystem(const struct overlay *ov, struct shale_error *err)
+#define STORE_REMEDY "put the store on ext4, xfs or btrfs"
+#define UPPER_REMEDY "use one on ext4, xfs, btrfs or a tmpfs"
+
+static int check_filesystem(const struct overlay *ov, int fd,
+			    const char *remedy, struct shale_error *err)
 {
 	struct statfs fs;
 
-	if (fstatfs(ov->root_fd, &fs) < 0)
+	if (fstatfs(fd, &fs) < 0)
 		return error_errno(err, errno, "statfs");
 	if (ov->any_filesystem)
 		return 0;
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
 		if ((unsigned long)fs.f_type == (unsigned long)refused[i].type)
 			return error_fail(
-				err, EOPNOTSUPP,
-				"it is on %s, and %s: put the store on ext4, xfs or btrfs",
-				refused[i].name, refused[i].why);
+				err, EOPNOTSUPP, "it is on %s, and %s: %s",
+				refused[i].name, refused[i].why, remedy);
 	return 0;
 }
 
@@ -76,7 +79,7 @@ int format_check_root(const struct overlay *ov, struct shale_error *err)
 		return error_fail(err, EPERM,
 				  "it belongs to uid %u, not to uid %u",
 				  st.st_uid, geteuid());
-	return check_filesystem(ov, err);
+	return check_filesystem(ov, ov->root_fd, STORE_REMEDY, err);
 }
 
 static bool is_ours(const char *name)
@@ -160,7 +163,8 @@ static int create_lock(const struct overlay *ov)
 }
 
 /* What no magic number tells: does it have the attributes of an upper? */
-static int check_attributes(const struct overlay *ov, struct shale_error *err)
+static int check_attributes(const struct overlay *ov, int fd,
+			    const char *remedy, struct shale_error *err)
 {
 	const char *name = ov->userxattr || geteuid() != 0
 				   ? "user.overlay.shale"
@@ -168,13 +172,23 @@ static int check_attributes(const struct overlay *ov, struct shale_error *err)
 
 	if (ov->any_filesystem)
 		return 0;
-	if (fsetxattr(ov->root_fd, name, "y", 1, 0) < 0 && errno != EPERM)
+	if (fsetxattr(fd, name, "y", 1, 0) < 0 && errno != EPERM)
 		return error_fail(
 			err, EOPNOTSUPP,
-			"its file system takes no attribute %s.*, which an overlay's upper needs: put the store on ext4, xfs or btrfs",
-			*name == 'u' ? "user" : "trusted");
-	(void)fremovexattr(ov->root_fd, name);
+			"its file system takes no attribute %s.*, which an overlay's upper needs: %s",
+			*name == 'u' ? "user" : "trusted", remedy);
+	(void)fremovexattr(fd, name);
 	return 0;
+}
+
+int format_check_upper(const struct overlay *ov, int fd, const char *path,
+		       struct shale_error *err)
+{
+	int r = check_filesystem(ov, fd, UPPER_REMEDY, err);
+
+	if (r == 0)
+		r = check_attributes(ov, fd, UPPER_REMEDY, err);
+	return r < 0 ? error_context(err, r, "'%s'", path) : 0;
 }
 
 static int create_all(struct overlay *ov, struct shale_error *err)
@@ -211,7 +225,7 @@ int format_create(struct overlay *ov, struct shale_error *err)
 		return 0;
 	r = check_empty(ov, err);
 	if (r == 0)
-		r = check_attributes(ov, err);
+		r = check_attributes(ov, ov->root_fd, STORE_REMEDY, err);
 	return r < 0 ? r : create_all(ov, err);
 }
 

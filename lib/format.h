@@ -15,6 +15,16 @@
 int format_check_root(const struct overlay *ov, struct shale_error *err);
 
 /**
+ * format_check_upper - whether a directory's file system can hold an upper
+ * @fd:   of the directory, readable
+ * @path: for the sentence
+ *
+ * Return: 0, -EOPNOTSUPP, or another errno; with a sentence.
+ */
+int format_check_upper(const struct overlay *ov, int fd, const char *path,
+		       struct shale_error *err);
+
+/**
  * format_create - make a store of an empty directory, or finish one that a
  * dead process began; nothing where it is one already
  *

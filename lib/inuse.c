@@ -20,6 +20,7 @@
 #include "process.h"
 #include "scope.h"
 #include "shale.h"
+#include "upper.h"
 
 static const char *user_of(const struct record *record)
 {
@@ -85,7 +86,7 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 			  "an overlay is mounted on it: unmount that first");
 }
 
-int inuse_check_unnamed(const struct record *record, int dir_fd,
+int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 			struct shale_error *err)
 {
 	const char *user = labels_get((const char *const *)record->labels,
@@ -94,9 +95,9 @@ int inuse_check_unnamed(const struct record *record, int dir_fd,
 
 	if (!user || strncmp(user, "0 ", 2) != 0)
 		return 0;
-	fs_fd = openat(dir_fd, "fs",
-		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fs_fd < 0 ? 0 : inuse_check_mounted(record, fs_fd, err);
+	if (upper_open_fs(ov, record, O_PATH, &fs_fd, NULL) < 0)
+		return 0;
+	return inuse_check_mounted(record, fs_fd, err);
 }
 
 /* A check or a cleanup holds it for microseconds: only a commit, a removal, or

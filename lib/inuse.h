@@ -34,14 +34,13 @@ int inuse_check_mounted(const struct record *record, int fs_fd,
 
 /**
  * inuse_check_unnamed - no overlay is mounted on it for a user without a pid
- * @dir_fd: the active's directory
  *
  * Where SHALE_LABEL_USER says pid 0, whoever mounted it could name no process
  * that would live as long as the container: then the kernel is asked.
  *
  * Return: as inuse_check_mounted.
  */
-int inuse_check_unnamed(const struct record *record, int dir_fd,
+int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 			struct shale_error *err);
 
 /**

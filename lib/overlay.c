@@ -15,7 +15,9 @@
 #include "error.h"
 #include "format.h"
 #include "number.h"
+#include "options.h"
 #include "scope.h"
+#include "upper.h"
 
 void overlay_warn(const struct overlay *ov, const struct shale_error *error)
 {
@@ -52,6 +54,13 @@ int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
 	return 0;
 }
 
+static void free_list(char **list)
+{
+	for (char **item = list; item && *item; item++)
+		free(*item);
+	free(list);
+}
+
 static void overlay_close(void *self)
 {
 	struct overlay *ov = self;
@@ -59,9 +68,9 @@ static void overlay_close(void *self)
 	if (!ov)
 		return;
 	cache_free(ov->cache);
-	for (char **option = ov->mount_options; option && *option; option++)
-		free(*option);
-	free(ov->mount_options);
+	free_list(ov->mount_options);
+	free_list(ov->allowed_options);
+	free_list(ov->uppers);
 	free(ov->root_path);
 	drop_fd(&ov->root_fd);
 	drop_fd(&ov->room_fd[ROOM_ACTIVE]);
@@ -110,24 +119,44 @@ static int set_lock_timeout(struct overlay *ov, const char *value,
 	return 0;
 }
 
+/* Into a list that configure() made long enough. */
+static int append(char **list, const char *value, struct shale_error *err)
+{
+	while (*list)
+		list++;
+	*list = strdup(value);
+	return *list ? 0 : error_fail(err, ENOMEM, "out of memory");
+}
+
 static int add_mount_option(struct overlay *ov, const char *value,
 			    struct shale_error *err)
 {
-	static const char *const ours[] = { "lowerdir", "upperdir", "workdir",
-					    "lowerdir+", "datadir+" };
-	size_t n = 0;
-
-	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
-		if (!strncmp(value, ours[i], strlen(ours[i])) &&
-		    value[strlen(ours[i])] == '=')
-			return bad_value("mount_option", value, err);
-	if (!*value)
+	if (!options_check_configured(value, false))
 		return bad_value("mount_option", value, err);
-	while (ov->mount_options[n])
-		n++;
-	ov->mount_options[n] = strdup(value);
-	return ov->mount_options[n] ? 0
-				    : error_fail(err, ENOMEM, "out of memory");
+	/* An active has to remember it: see volatile.h. */
+	if (!strcmp(value, "volatile")) {
+		ov->is_volatile = true;
+		return 0;
+	}
+	return append(ov->mount_options, value, err);
+}
+
+static int allow_mount_option(struct overlay *ov, const char *value,
+			      struct shale_error *err)
+{
+	if (!options_check_configured(value, true))
+		return bad_value("allow_mount_option", value, err);
+	return append(ov->allowed_options, value, err);
+}
+
+static int add_upper(struct overlay *ov, const char *value,
+		     struct shale_error *err)
+{
+	int r = upper_configure(ov, value);
+
+	if (r == -ENOMEM)
+		return error_fail(err, ENOMEM, "out of memory");
+	return r < 0 ? bad_value("upper", value, err) : 0;
 }
 
 static int set_flag(bool *flag, const char *key, const char *value,
@@ -148,6 +177,10 @@ static int configure_one(struct overlay *ov, const char *key, const char *value,
 		return set_lock_timeout(ov, value, err);
 	if (!strcmp(key, "mount_option"))
 		return add_mount_option(ov, value, err);
+	if (!strcmp(key, "allow_mount_option"))
+		return allow_mount_option(ov, value, err);
+	if (!strcmp(key, "upper"))
+		return add_upper(ov, value, err);
 	if (!strcmp(key, "create"))
 		return set_flag(create, key, value, err);
 	if (!strcmp(key, "any_filesystem"))
@@ -164,7 +197,8 @@ static int configure(struct overlay *ov, const char *const *config,
 	while (config && config[2 * pairs] && config[2 * pairs + 1])
 		pairs++;
 	ov->mount_options = calloc(pairs + 1, sizeof(*ov->mount_options));
-	if (!ov->mount_options)
+	ov->allowed_options = calloc(pairs + 1, sizeof(*ov->allowed_options));
+	if (!ov->mount_options || !ov->allowed_options)
 		return error_fail(err, ENOMEM, "out of memory");
 	for (; r == 0 && config && *config; config += config[1] ? 2 : 1)
 		r = config[1] ? configure_one(ov, config[0], config[1], create,
@@ -209,6 +243,7 @@ static int overlay_open(const struct shale_host *host, int root_fd,
 	ov->durability = DURABLE_LAYER;
 	ov->lock_timeout_ms = -1;
 	ov->userxattr = in_user_namespace();
+	ov->kernel_takes = options_probe_kernel(OPTIONS_MODULE_DIR);
 	ov->cache = cache_new();
 	ov->root_path = strdup(root_path);
 	ov->root_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -31,8 +31,12 @@ struct overlay {
 	int staging_fd, trash_fd;
 	int lock_fd; /* for reading the generation, never for flock */
 	enum durability durability;
-	int64_t lock_timeout_ms; /* negative: for ever */
-	char **mount_options;	 /* NULL-terminated; never NULL */
+	int64_t lock_timeout_ms;   /* negative: for ever */
+	char **mount_options;	   /* NULL-terminated; never NULL */
+	char **allowed_options;	   /* for labels; likewise */
+	char **uppers;		   /* NAME, DIR, ..., NULL; or NULL */
+	bool is_volatile;	   /* mount_option has it: for new actives */
+	unsigned int kernel_takes; /* see options_probe_kernel */
 	bool any_filesystem;
 	bool userxattr; /* we are in a user namespace of our own */
 	struct cache *cache;

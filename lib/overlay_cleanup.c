@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * cleanup: what dead processes left in staging/ and trash/, directories that
- * nothing certifies, and the leftovers of commits that ended half-way.
+ * nothing certifies, the leftovers of commits that ended half-way, and uppers
+ * elsewhere that no active refers to.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +20,7 @@
 #include "record.h"
 #include "scope.h"
 #include "staging.h"
+#include "upper.h"
 
 struct cleaning {
 	struct overlay *ov;
@@ -242,6 +244,7 @@ int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err)
 				   "snapshots", clean_id));
 	r = first_of(r,
 		     each_entry(&cleaning, ov->trash_fd, "trash", clean_trash));
+	r = first_of(r, upper_cleanup(ov, &cleaning.removed, err));
 	r = first_of(r, settle(&cleaning));
 	if (r < 0)
 		return error_context(err, r, "cleanup");

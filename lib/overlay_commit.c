@@ -25,7 +25,9 @@
 #include "record.h"
 #include "scope.h"
 #include "staging.h"
+#include "upper.h"
 #include "usage.h"
+#include "volatile.h"
 
 void commitment_drop(struct commitment *commitment)
 {
@@ -99,38 +101,24 @@ static int check_arguments(struct commitment *c, const char *key,
 	return r < 0 ? r : check_depth(c, err);
 }
 
-bool commitment_is_volatile(const struct commitment *c)
-{
-	struct stat st;
-
-	return fstatat(c->dir_fd, "work/work/incompat/volatile", &st,
-		       AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-int commitment_refuse_volatile(struct shale_error *err)
-{
-	return error_fail(
-		err, EBADFD,
-		"its upper was mounted volatile: it may be incomplete");
-}
-
 /* Step 1: hold it, see that nobody uses it, drop what a failed commit left. */
 static int hold(struct commitment *c, struct shale_error *err)
 {
+	auto_fd upper_fd = -1;
 	int r = inuse_lock(c->ov, c->active, LOCK_EX, &c->dir_fd, err);
 
-	if (r < 0)
-		return r;
-	c->fs_fd = openat(c->dir_fd, "fs",
-			  O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (c->fs_fd < 0)
-		return error_errno(err, errno, "open '%s/active/%s/fs'",
-				   c->ov->root_path, c->active->id);
-	r = inuse_check_user(c->active, err);
+	if (r == 0)
+		r = upper_open(c->ov, c->active, &upper_fd, err);
+	if (r == 0)
+		r = upper_open_fs(c->ov, c->active, O_RDONLY, &c->fs_fd, err);
+	if (r == 0)
+		r = inuse_check_user(c->active, err);
 	if (r == 0)
 		r = inuse_check_mounted(c->active, c->fs_fd, err);
-	if (r == 0 && commitment_is_volatile(c))
-		r = commitment_refuse_volatile(err);
+	if (r == 0)
+		r = volatile_check(c->active, err);
+	if (r == 0)
+		r = volatile_settle(c->active, upper_fd, err);
 	if (r == 0)
 		facts_remove_name(c->dir_fd);
 	return r;
@@ -266,6 +254,8 @@ static int commit(struct commitment *c, struct shale_error *err)
 
 	if (r < 0)
 		return r;
+	if (c->active->upper)
+		return commitment_gather(c, err);
 	r = commitment_certify(c, c->dir_fd, c->fs_fd, err);
 	if (r == 0) /* syncing may have taken minutes */
 		r = inuse_check_mounted(c->active, c->fs_fd, err);

@@ -13,10 +13,14 @@
 #include "error.h"
 #include "facts.h"
 #include "labels.h"
+#include "options.h"
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
+#include "shale.h"
 #include "staging.h"
+#include "upper.h"
+#include "volatile.h"
 
 struct creation {
 	struct overlay *ov;
@@ -25,12 +29,15 @@ struct creation {
 	char id[ID_SIZE];
 	struct record *parent; /* NULL for none */
 	char **labels;
+	char *upper; /* what upper_create made, as long as nobody has it */
 };
 
 static void creation_drop(struct creation *creation)
 {
 	drop_record(&creation->parent);
 	drop_labels(&creation->labels);
+	upper_remove(creation->ov, creation->upper);
+	free(creation->upper);
 }
 
 #define auto_creation __attribute__((cleanup(creation_drop))) struct creation
@@ -53,6 +60,46 @@ static int check_parent(struct creation *creation, const char *parent,
 	return 0;
 }
 
+static bool is_bind(const struct creation *creation)
+{
+	if (creation->kind == SHALE_KIND_ACTIVE)
+		return !creation->parent;
+	return !creation->parent || !*creation->parent->parent_id;
+}
+
+static const char *label(const struct creation *creation, const char *key)
+{
+	return labels_get((const char *const *)creation->labels, key);
+}
+
+/* What the configuration says of all is on record with each. */
+static int add_volatile(struct creation *creation, struct shale_error *err)
+{
+	static const char *const pair[] = { SHALE_LABEL_VOLATILE, "true",
+					    NULL };
+	static const char *const field[] = { "labels." SHALE_LABEL_VOLATILE,
+					     NULL };
+	auto_labels before = NULL;
+
+	if (!creation->ov->is_volatile || creation->kind != SHALE_KIND_ACTIVE ||
+	    is_bind(creation) || label(creation, SHALE_LABEL_VOLATILE))
+		return 0;
+	before = take_ptr(&creation->labels);
+	return labels_merge((const char *const *)before, pair, field,
+			    &creation->labels, err);
+}
+
+static int check_labels(struct creation *creation, struct shale_error *err)
+{
+	int r = add_volatile(creation, err);
+
+	return r < 0 ? r
+		     : options_check_labels(
+			       creation->ov,
+			       (const char *const *)creation->labels,
+			       creation->kind, is_bind(creation), err);
+}
+
 static int check_arguments(struct creation *creation, const char *key,
 			   const char *parent, const struct shale_opts *opts,
 			   struct shale_error *err)
@@ -69,7 +116,8 @@ static int check_arguments(struct creation *creation, const char *key,
 	r = id_from_name(key, creation->id);
 	if (r < 0)
 		return error_fail(err, -r, "hash the key: out of memory");
-	return check_parent(creation, parent, err);
+	r = check_parent(creation, parent, err);
+	return r < 0 ? r : check_labels(creation, err);
 }
 
 /* Asked twice: early, to build nothing in vain, and under the lock. */
@@ -96,8 +144,26 @@ static int make_fs(const struct creation *creation, int dir_fd)
 			  st.st_gid);
 }
 
-static int build(const struct creation *creation, int dir_fd,
-		 struct shale_error *err)
+/* Where fs/ and work/ go: to the staged directory, or to an upper elsewhere. */
+static int open_place(struct creation *creation, const struct staged *staged,
+		      int *ret_fd, struct shale_error *err)
+{
+	const char *name = label(creation, SHALE_LABEL_UPPER);
+	int r;
+
+	if (!name) {
+		*ret_fd = fcntl(staged->fd, F_DUPFD_CLOEXEC, 0);
+		return *ret_fd < 0 ? error_errno(err, errno, "open staging")
+				   : 0;
+	}
+	r = upper_create(creation->ov, name, staged->name, staged->fd, ret_fd,
+			 err);
+	if (r == 0 && upper_read(staged->fd, &creation->upper) < 0)
+		r = error_fail(err, ENOMEM, "out of memory");
+	return r;
+}
+
+static int make_dirs(const struct creation *creation, int dir_fd)
 {
 	int r = 0;
 
@@ -105,12 +171,29 @@ static int build(const struct creation *creation, int dir_fd,
 		r = make_fs(creation, dir_fd);
 	if (r == 0 && creation->kind == SHALE_KIND_ACTIVE && creation->parent)
 		r = dir_create(dir_fd, "work", 0700, geteuid(), getegid());
+	if (r == 0 && creation->upper &&
+	    creation->ov->durability == DURABLE_ALL && fsync(dir_fd) < 0)
+		r = -errno;
+	return r;
+}
+
+static int build(struct creation *creation, const struct staged *staged,
+		 struct shale_error *err)
+{
+	auto_fd place_fd = -1;
+	int r = open_place(creation, staged, &place_fd, err);
+
+	if (r < 0)
+		return r;
+	r = make_dirs(creation, place_fd);
+	if (r == 0 && label(creation, SHALE_LABEL_VOLATILE))
+		r = volatile_write(staged->fd);
 	if (r == 0)
-		r = facts_write(dir_fd, creation->kind, creation->key,
+		r = facts_write(staged->fd, creation->kind, creation->key,
 				creation->parent ? creation->parent->id : "",
 				(const char *const *)creation->labels);
 	if (r == 0 && creation->ov->durability == DURABLE_ALL &&
-	    fsync(dir_fd) < 0)
+	    fsync(staged->fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "build it in staging") : 0;
 }
@@ -180,7 +263,7 @@ static int create(struct creation *creation, struct shale_error *err)
 	if (r == 0)
 		r = staged_new(ov, &staged, err);
 	if (r == 0)
-		r = build(creation, staged.fd, err);
+		r = build(creation, &staged, err);
 	if (r == 0)
 		r = publish(creation, &staged, trash, err);
 	trash_empty(ov, trash);
@@ -189,6 +272,8 @@ static int create(struct creation *creation, struct shale_error *err)
 		r = error_errno(err, errno, "sync '%s/active'", ov->root_path);
 		retract(creation);
 	}
+	if (r == 0)
+		drop_free(&creation->upper); /* the active's now */
 	return r;
 }
 

@@ -23,33 +23,41 @@
 #include "lock.h"
 #include "scope.h"
 #include "staging.h"
+#include "upper.h"
+#include "volatile.h"
+
+/* What a mounted overlay shows is right, whatever has reached the disk. */
+static int check_volatile(const struct commitment *c, int upper_fd,
+			  struct shale_error *err)
+{
+	int r = volatile_check(c->active, err);
+
+	if (r < 0 || volatile_look(c->active, upper_fd, NULL) == 0 ||
+	    inuse_check_mounted(c->active, c->fs_fd, NULL) == -EBUSY)
+		return r;
+	return volatile_look(c->active, upper_fd, err);
+}
 
 static int open_active(struct commitment *c, struct shale_error *err)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	const char *id = c->active->id;
+	auto_fd upper_fd = -1;
 	struct stat st;
+	int r;
 
 	c->dir_fd = openat(c->ov->room_fd[ROOM_ACTIVE], id, flags);
-	if (c->dir_fd >= 0)
-		c->fs_fd = openat(c->dir_fd, "fs", flags);
 	if (c->dir_fd < 0 && errno == ENOENT)
 		return error_fail(err, ENOENT, "no such snapshot");
-	if (c->fs_fd < 0 || fstat(c->dir_fd, &st) < 0)
-		return error_errno(err, errno, "open '%s/active/%s/fs'",
+	if (c->dir_fd < 0 || fstat(c->dir_fd, &st) < 0)
+		return error_errno(err, errno, "open '%s/active/%s'",
 				   c->ov->root_path, id);
 	if (st.st_ino != c->active->ino)
 		return error_fail(err, ENOENT, "no such snapshot");
-	return 0;
-}
-
-/* What a mounted overlay shows is right, whatever has reached the disk. */
-static int check_volatile(const struct commitment *c, struct shale_error *err)
-{
-	if (!commitment_is_volatile(c) ||
-	    inuse_check_mounted(c->active, c->fs_fd, NULL) == -EBUSY)
-		return 0;
-	return commitment_refuse_volatile(err);
+	r = upper_open(c->ov, c->active, &upper_fd, err);
+	if (r == 0)
+		r = upper_open_fs(c->ov, c->active, O_RDONLY, &c->fs_fd, err);
+	return r < 0 ? r : check_volatile(c, upper_fd, err);
 }
 
 static int copy_frozen(const struct commitment *c, bool freezing, int fs_fd,
@@ -110,8 +118,6 @@ int commitment_keep(struct commitment *c, bool freezing,
 	char trash[ID_SIZE] = "";
 	int r = open_active(c, err);
 
-	if (r == 0)
-		r = check_volatile(c, err);
 	if (r == 0)
 		r = staged_new(c->ov, &staged, err);
 	if (r == 0)

@@ -8,10 +8,13 @@
 #include <string.h>
 
 #include "error.h"
+#include "options.h"
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
 #include "spec.h"
+#include "upper.h"
+#include "volatile.h"
 
 /* A chain longer than this is no chain but damage. */
 #define CHAIN_MAX 100000
@@ -86,34 +89,39 @@ int overlay_check_depth(struct overlay *ov, const struct record *tip,
 		chain.count + more, SPEC_LOWERS_MAX, parent);
 }
 
-static char *path_of(const struct overlay *ov, const char *room, const char *id,
-		     const char *prefix, const char *leaf)
+/* Its own fs, or that of its one parent. */
+static char *bind_source(const struct overlay *ov, const struct record *record)
 {
 	char *path;
 
-	if (asprintf(&path, "%s%s/%s/%s/%s", prefix, ov->root_path, room, id,
-		     leaf) < 0)
+	if (!*record->parent_id)
+		return upper_path(ov, record, "fs");
+	if (asprintf(&path, "%s/snapshots/%s/fs", ov->root_path,
+		     record->parent_id) < 0)
 		return NULL;
 	return path;
 }
 
 static int emit_bind(const struct overlay *ov, const struct record *record,
-		     const char *room, const char *id, shale_mount_fn *emit,
-		     void *ctx, struct shale_error *err)
+		     shale_mount_fn *emit, void *ctx, struct shale_error *err)
 {
-	const char *options[] = { record->kind == SHALE_KIND_ACTIVE ? "rw"
-								    : "ro",
-				  "rbind", NULL };
-	auto_free char *source = path_of(ov, room, id, "", "fs");
-	const struct shale_mount_spec mount = {
+	const bool is_rw = record->kind == SHALE_KIND_ACTIVE;
+	auto_options options = { 0 };
+	auto_free char *source = bind_source(ov, record);
+	struct shale_mount_spec mount = {
 		.size = sizeof(mount),
 		.type = "bind",
 		.source = source,
-		.options = options,
 	};
+	int r;
 
-	if (!source)
+	if (!source || options_add(&options, is_rw ? "rw" : "ro") < 0 ||
+	    options_add(&options, "rbind") < 0)
 		return error_fail(err, ENOMEM, "out of memory");
+	r = options_add_flags(&options, record, err);
+	if (r < 0)
+		return r;
+	mount.options = (const char *const *)options.items;
 	return emit(ctx, &mount);
 }
 
@@ -138,53 +146,52 @@ static char *lowerdir_of(const struct overlay *ov, const struct chain *chain)
 	return lowerdir;
 }
 
-static bool has_option(char *const *options, const char *key)
+static int add_dirs(struct options *options, const struct overlay *ov,
+		    const struct record *record, const struct chain *chain)
 {
-	const size_t len = strlen(key);
+	auto_free char *upper = NULL;
+	auto_free char *work = NULL;
 
-	for (; *options; options++)
-		if (!strncmp(*options, key, len) &&
-		    ((*options)[len] == '=' || !(*options)[len]))
-			return true;
-	return false;
+	if (record->kind == SHALE_KIND_ACTIVE) {
+		work = upper_path(ov, record, "work");
+		upper = upper_path(ov, record, "fs");
+		if (!work || !upper ||
+		    options_add(options, "workdir=%s", work) < 0 ||
+		    options_add(options, "upperdir=%s", upper) < 0)
+			return -ENOMEM;
+	}
+	return options_take(options, lowerdir_of(ov, chain));
 }
 
 static int emit_overlay(const struct overlay *ov, const struct record *record,
 			const struct chain *chain, shale_mount_fn *emit,
 			void *ctx, struct shale_error *err)
 {
-	auto_free char *work = NULL;
-	auto_free char *upper = NULL;
-	auto_free char *lower = lowerdir_of(ov, chain);
-	auto_free const char **options = NULL;
+	auto_options options = { 0 };
 	struct shale_mount_spec mount = { .size = sizeof(mount),
 					  .type = "overlay",
 					  .source = "overlay" };
-	size_t n = 0, configured = 0;
+	int r = add_dirs(&options, ov, record, chain);
 
-	while (ov->mount_options[configured])
-		configured++;
-	options = calloc(configured + 6, sizeof(*options));
-	if (record->kind == SHALE_KIND_ACTIVE) {
-		work = path_of(ov, "active", record->id, "workdir=", "work");
-		upper = path_of(ov, "active", record->id, "upperdir=", "fs");
-	}
-	if (!options || !lower ||
-	    (record->kind == SHALE_KIND_ACTIVE && (!work || !upper)))
+	if (r < 0)
 		return error_fail(err, ENOMEM, "out of memory");
-	if (work) {
-		options[n++] = work;
-		options[n++] = upper;
-	}
-	options[n++] = lower;
-	for (size_t i = 0; i < configured; i++)
-		options[n++] = ov->mount_options[i];
-	if (!has_option(ov->mount_options, "index"))
-		options[n++] = "index=off";
-	if (ov->userxattr && !has_option(ov->mount_options, "userxattr"))
-		options[n++] = "userxattr";
-	mount.options = options;
+	r = options_add_rest(&options, ov, record, err);
+	if (r < 0)
+		return r;
+	mount.options = (const char *const *)options.items;
 	return emit(ctx, &mount);
+}
+
+/* Its files are to be there, and to be what was written. */
+static int check_files(const struct overlay *ov, const struct record *record,
+		       struct shale_error *err)
+{
+	auto_fd fd = -1;
+	int r = volatile_check(record, err);
+
+	if (r < 0 || !record->upper)
+		return r;
+	return upper_open(ov, record, &fd, err);
 }
 
 int overlay_emit(struct overlay *ov, const struct record *record,
@@ -196,16 +203,17 @@ int overlay_emit(struct overlay *ov, const struct record *record,
 	if (record->kind == SHALE_KIND_COMMITTED)
 		return error_fail(err, EBADFD,
 				  "it is committed: mount a view of it");
+	r = check_files(ov, record, err);
+	if (r < 0)
+		return r;
 	if (!*record->parent_id)
-		return emit_bind(ov, record, "active", record->id, emit, ctx,
-				 err);
+		return emit_bind(ov, record, emit, ctx, err);
 	r = chain_load(ov, record, &chain, err);
 	if (r < 0)
 		return r;
 	/* Overlayfs refuses a single lower without an upper. */
 	if (record->kind == SHALE_KIND_VIEW && chain.count == 1)
-		return emit_bind(ov, record, "snapshots", chain.layers[0]->id,
-				 emit, ctx, err);
+		return emit_bind(ov, record, emit, ctx, err);
 	return emit_overlay(ov, record, &chain, emit, ctx, err);
 }
 

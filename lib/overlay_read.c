@@ -13,7 +13,9 @@
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
+#include "upper.h"
 #include "usage.h"
+#include "volatile.h"
 
 static int find(void *self, const char *name, struct record **ret,
 		struct shale_error *err)
@@ -109,14 +111,40 @@ int overlay_active(void *self, shale_walk_fn *fn, void *ctx,
 	return r < 0 ? error_context(err, r, "active") : r;
 }
 
+/*
+ * That no overlay has it as its upper, and that the kernel takes it again.
+ * What is gone or torn is nobody's to mount, so it is not in use.
+ */
+static int check_upper(struct overlay *ov, const struct record *record,
+		       bool is_mounting, struct shale_error *err)
+{
+	auto_fd upper_fd = -1;
+	auto_fd fs_fd = -1;
+	int r = upper_open(ov, record, &upper_fd, err);
+
+	if (r == 0)
+		r = upper_open_fs(ov, record, O_PATH, &fs_fd, err);
+	if (r == 0)
+		r = inuse_check_mounted(record, fs_fd, err);
+	if (r == 0 && (is_mounting || *record->volatile_boot))
+		r = volatile_settle(record, upper_fd, err);
+	if (r == -EBADFD && !is_mounting) {
+		error_clear(err);
+		r = 0;
+	}
+	return r;
+}
+
 static int check_record(struct overlay *ov, const struct record *record,
 			shale_mount_fn *emit, void *ctx,
 			struct shale_error *err)
 {
-	/* Whoever mounts an active must be alone; views stand any number. */
-	const bool alone = emit && record->kind == SHALE_KIND_ACTIVE;
+	/* Whoever mounts an active must be alone, or removes the kernel's mark
+	 * from it; views stand any number.
+	 */
+	const bool alone = record->kind == SHALE_KIND_ACTIVE &&
+			   (emit || *record->volatile_boot);
 	auto_locked_fd dir_fd = -1;
-	auto_fd fs_fd = -1;
 	int r;
 
 	if (record->kind == SHALE_KIND_COMMITTED)
@@ -125,16 +153,8 @@ static int check_record(struct overlay *ov, const struct record *record,
 	if (r == 0)
 		r = inuse_lock(ov, record, alone ? LOCK_EX : LOCK_SH, &dir_fd,
 			       err);
-	if (r < 0)
-		return r;
-	if (record->kind != SHALE_KIND_ACTIVE)
-		return emit ? overlay_emit(ov, record, emit, ctx, err) : 0;
-	fs_fd = openat(dir_fd, "fs",
-		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fs_fd < 0)
-		return error_errno(err, errno, "open '%s/active/%s/fs'",
-				   ov->root_path, record->id);
-	r = inuse_check_mounted(record, fs_fd, err);
+	if (r == 0 && record->kind == SHALE_KIND_ACTIVE)
+		r = check_upper(ov, record, emit != NULL, err);
 	if (r < 0 || !emit)
 		return r;
 	return overlay_emit(ov, record, emit, ctx, err);

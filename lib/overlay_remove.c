@@ -16,22 +16,17 @@
 #include "lock.h"
 #include "overlay.h"
 #include "record.h"
+#include "removal.h"
 #include "scope.h"
 #include "staging.h"
+#include "upper.h"
 
 /* Counting outside the lock, until the last try counts under it. */
 #define COUNT_TRIES 3
 
-/* What a removal leaves to be deleted once the lock is free. */
-struct remains {
-	char trash[ID_SIZE]; /* its name in trash/, or "" */
-	bool in_place; /* no room for the rename: dir_fd is to be emptied */
-};
-
-/* Makes a certified directory disappear; the lock is held. */
-static int take_away(struct writer *writer, const struct record *record,
-		     int dir_fd, struct remains *remains,
-		     struct shale_error *err)
+int removal_take_away(struct writer *writer, const struct record *record,
+		      int dir_fd, struct remains *remains,
+		      struct shale_error *err)
 {
 	struct overlay *ov = writer->ov;
 	int r = writer_change(writer, err);
@@ -53,8 +48,8 @@ static int take_away(struct writer *writer, const struct record *record,
 	return 0;
 }
 
-static void delete_remains(struct overlay *ov, const struct record *record,
-			   int dir_fd, const struct remains *remains)
+void removal_finish(struct overlay *ov, const struct record *record, int dir_fd,
+		    const struct remains *remains)
 {
 	trash_empty(ov, remains->trash);
 	if (!remains->in_place)
@@ -107,7 +102,7 @@ static int remove_record(struct overlay *ov, const struct record *record,
 	int r = inuse_lock(ov, record, LOCK_EX, &dir_fd, err);
 
 	if (r == 0)
-		r = inuse_check_unnamed(record, dir_fd, err);
+		r = inuse_check_unnamed(ov, record, err);
 	if (r < 0)
 		return r;
 	{
@@ -117,12 +112,14 @@ static int remove_record(struct overlay *ov, const struct record *record,
 		if (r == 0)
 			r = check_removable(ov, record, err);
 		if (r == 0)
-			r = take_away(&writer, record, dir_fd, &remains, err);
+			r = removal_take_away(&writer, record, dir_fd, &remains,
+					      err);
 	}
 	if (r < 0)
 		return r;
 	r = sync_room(ov, ROOM_ACTIVE, err);
-	delete_remains(ov, record, dir_fd, &remains);
+	removal_finish(ov, record, dir_fd, &remains);
+	upper_remove(ov, record->upper);
 	return r;
 }
 
@@ -196,7 +193,7 @@ static int try_delete(struct overlay *ov, const struct record *record,
 	r = open_same(ov, record, ret_fd, err);
 	if (r < 0)
 		return r;
-	return take_away(&writer, record, *ret_fd, remains, err);
+	return removal_take_away(&writer, record, *ret_fd, remains, err);
 }
 
 static int delete_record(struct overlay *ov, const struct record *record,
@@ -212,7 +209,7 @@ static int delete_record(struct overlay *ov, const struct record *record,
 	if (r < 0)
 		return r;
 	r = sync_room(ov, ROOM_SNAPSHOTS, err);
-	delete_remains(ov, record, dir_fd, &remains);
+	removal_finish(ov, record, dir_fd, &remains);
 	return r;
 }
 

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "labels.h"
 #include "lock.h"
+#include "options.h"
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
@@ -40,6 +41,9 @@ static int stage(const struct change *change, const struct record *record,
 	int r = labels_merge((const char *const *)record->labels,
 			     change->labels, change->fields, &merged, err);
 
+	if (r == 0 && record->room == ROOM_ACTIVE)
+		r = options_check_fixed((const char *const *)record->labels,
+					(const char *const *)merged, err);
 	if (r < 0)
 		return r;
 	*is_empty = !*merged;

@@ -21,6 +21,9 @@
 #include "labels.h"
 #include "lock.h"
 #include "scope.h"
+#include "shale.h"
+#include "upper.h"
+#include "volatile.h"
 
 /* A directory that is another one each time we look: not for ever. */
 #define RELOOK_TRIES 1000
@@ -43,6 +46,7 @@ void record_unref(struct record *record)
 		return;
 	free(record->name);
 	free(record->parent);
+	free(record->upper);
 	labels_free(record->labels);
 	free(record);
 }
@@ -198,6 +202,26 @@ static int read_labels(int dir_fd, struct record *record,
 	return 0;
 }
 
+/* Facts that only an active with the label has. */
+static int read_placing(int dir_fd, struct record *record,
+			struct shale_error *err)
+{
+	const char *const *labels = (const char *const *)record->labels;
+	int r = 0;
+
+	if (record->kind != SHALE_KIND_ACTIVE)
+		return 0;
+	if (labels_get(labels, SHALE_LABEL_UPPER))
+		r = upper_read(dir_fd, &record->upper);
+	if (r == -ENOENT || r == -EINVAL)
+		return contradiction(record, err, "its upper fact is torn");
+	if (r == 0 && labels_get(labels, SHALE_LABEL_VOLATILE))
+		r = volatile_read(dir_fd, record->volatile_boot);
+	if (r == -ENOENT || r == -EINVAL)
+		return contradiction(record, err, "its volatile fact is torn");
+	return r < 0 ? error_errno(err, -r, "read 'active/%s'", record->id) : 0;
+}
+
 static bool has_kind(int dir_fd, const struct record *record)
 {
 	struct stat st;
@@ -247,6 +271,8 @@ static int read_facts(const struct overlay *ov, int dir_fd, enum room room,
 		r = read_parent(ov, dir_fd, record, err);
 	if (r == 0)
 		r = read_labels(dir_fd, record, err);
+	if (r == 0)
+		r = read_placing(dir_fd, record, err);
 	/* A removal in place unlinks the kind fact before the others. */
 	if ((r == 0 || r == -EUCLEAN) && record->kind &&
 	    !has_kind(dir_fd, record)) {

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "overlay.h"
+#include "process.h"
 
 /* Immutable once it is made, and shared by reference. */
 struct record {
@@ -22,6 +23,9 @@ struct record {
 	char *name, *parent;	 /* parent "" for none */
 	char **labels;		 /* sorted, NULL-terminated, never NULL */
 	int64_t created_ns, updated_ns;
+	char *upper; /* NAME/RANDOM of upper.h, or NULL: in the store */
+	/* The boot of a volatile active, see volatile.h; "" for all others. */
+	char volatile_boot[PROCESS_BOOT_ID_SIZE];
 	dev_t dev; /* of the directory; proves nothing without its fd */
 	ino_t ino;
 };

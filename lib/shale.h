@@ -39,6 +39,21 @@ extern "C" {
 #define SHALE_LABEL_USER "org.shale.user"
 #define SHALE_LABEL_TEMPORARY "org.shale.temporary"
 
+/*
+ * Labels by which a new active or view says how it is to be mounted.  What
+ * can't be honoured is refused by shale_prepare and shale_view, -EINVAL, and
+ * so is a later change of them by shale_update.  shale(1) has all of it.
+ * volatile:        "true": the overlay of an active never waits for the disk
+ * selinux-context: the SELinux context of every file of the overlay
+ * upper:           the name of a directory of the configuration, where the
+ *                  files of an active are kept instead of in the store
+ * mount-options:   "OPT[,OPT]...": of those that the configuration allows
+ */
+#define SHALE_LABEL_VOLATILE "org.shale.volatile"
+#define SHALE_LABEL_SELINUX_CONTEXT "org.shale.selinux-context"
+#define SHALE_LABEL_UPPER "org.shale.upper"
+#define SHALE_LABEL_MOUNT_OPTIONS "org.shale.mount-options"
+
 struct shale_store;
 struct shale_plugin;
 
@@ -101,6 +116,9 @@ SHALE_API const struct shale_snapshotter *shale_overlay_snapshotter(void);
  *          create          yes: make the directory and the store if absent
  *          durability      none, layer (default) or all
  *          mount_option    an option for every overlay; may come repeatedly
+ *          allow_mount_option  one that SHALE_LABEL_MOUNT_OPTIONS may ask for;
+ *                          likewise
+ *          upper           NAME=/DIRECTORY for SHALE_LABEL_UPPER; likewise
  *          lock_timeout_ms how long to wait for the store's lock; then
  *                          -ETIMEDOUT.  Default: for ever.
  *          any_filesystem  yes: do not refuse a file system by its name
@@ -139,7 +157,7 @@ SHALE_API void shale_store_close(struct shale_store *store);
  * Atomic; synced with durability `all` alone.
  *
  * Return: 0, -ENOENT (no @parent), -EEXIST (@key taken, as a key or a name),
- *         -EINVAL (@parent is not committed).
+ *         -EINVAL (@parent is not committed, or a label can't be honoured).
  * Source: containerd Snapshotter.Prepare.  Since: 0.1
  */
 SHALE_API int shale_prepare(struct shale_store *store, const char *key,
@@ -160,7 +178,8 @@ SHALE_API int shale_view(struct shale_store *store, const char *key,
  * @emit: called once; the spec is valid until it returns
  * @ctx:  passed to @emit
  *
- * Return: 0, what @emit returned, -ENOENT, -EBADFD (@key is committed).
+ * Return: 0, what @emit returned, -ENOENT, -EBADFD (@key is committed, is
+ *         volatile and of an earlier boot, or its files are not there).
  * Source: containerd Snapshotter.Mounts.  Since: 0.1
  */
 SHALE_API int shale_mounts(struct shale_store *store, const char *key,
@@ -296,8 +315,8 @@ SHALE_API int shale_stat(struct shale_store *store, const char *name,
  * @fields: "labels" replaces all, "labels.K" sets K, or removes it where
  *          @labels has none; NULL-terminated; NULL is "labels"
  *
- * Return: 0, -ENOENT, -EINVAL (another field, a malformed label, more than
- *         64 KiB of labels).
+ * Return: 0, -ENOENT, -EINVAL (another field, a malformed label, one that is
+ *         fixed, more than 64 KiB of labels).
  * Source: containerd Snapshotter.Update.   Since: 0.1
  */
 SHALE_API int shale_update(struct shale_store *store, const char *name,
@@ -328,7 +347,9 @@ SHALE_API int shale_cleanup(struct shale_store *store, uint64_t *ret_removed,
  * shale_check - whether an active or view may be mounted, committed, removed
  *
  * Also asks the kernel whether an overlay has @key as its upper, in whatever
- * namespace; a parentless active is a bind mount and can't be asked for.
+ * namespace; a parentless active is a bind mount and can't be asked for.  The
+ * mark by which the kernel refuses to mount a volatile upper again is removed
+ * where none has.
  *
  * Return: 0, -ENOENT, -EBADFD (committed), -EBUSY (in use), -EOPNOTSUPP (the
  *         snapshotter has no such operation).   Since: 0.1

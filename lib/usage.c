@@ -18,6 +18,7 @@
 #include "number.h"
 #include "record.h"
 #include "scope.h"
+#include "upper.h"
 
 #define BLOCK_BYTES 512 /* of st_blocks, whatever the file system's are */
 
@@ -153,20 +154,23 @@ static int load_stored(const struct overlay *ov, const struct record *record,
 static int measure_own(struct overlay *ov, const struct record *record,
 		       struct usage *ret, struct shale_error *err)
 {
-	char path[ID_SIZE + sizeof("/fs")];
 	auto_fd fd = -1;
 	int r;
 
 	*ret = (struct usage){ 0 };
 	if (record->kind == SHALE_KIND_VIEW && *record->parent_id)
 		return 0; /* has no files of its own */
-	(void)stpcpy(stpcpy(path, record->id), "/fs");
-	fd = openat(ov->room_fd[ROOM_ACTIVE], path,
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	r = fd < 0 ? -errno : usage_measure(ov, fd, ret);
+	r = upper_open_fs(ov, record, O_RDONLY, &fd, err);
+	if (r == -ENOENT)
+		error_clear(err);
+	if (r < 0)
+		return r;
+	r = usage_measure(ov, fd, ret);
 	if (r == -ENOENT)
 		return r;
-	return r < 0 ? error_errno(err, -r, "measure 'active/%s'", path) : 0;
+	return r < 0 ? error_errno(err, -r, "measure 'active/%s/fs'",
+				   record->id)
+		     : 0;
 }
 
 static int usage_of(struct overlay *ov, const char *name, struct usage *ret,

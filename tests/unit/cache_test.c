@@ -126,14 +126,14 @@ static void a_parent_made_anew_with_another_parent_is_seen(void **state)
 	make_layer("2", NULL);
 	make_layer("top", "1");
 	MUST(shale_view(store, "v", "top", NULL, &why));
-	check_mount(store, "v", "overlay overlay lowerdir=%s:%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
 		    of_name("top", "fs"), of_name("1", "fs"));
 	MUST(shale_remove(other, "v", &why));
 	MUST(shale_delete(other, "top", &why));
 	MUST(shale_prepare(other, "k", "2", NULL, &why));
 	MUST(shale_commit(other, "top", "k", NULL, &why));
 	MUST(shale_view(other, "v", "top", NULL, &why));
-	check_mount(store, "v", "overlay overlay lowerdir=%s:%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
 		    of_name("top", "fs"), of_name("2", "fs"));
 }
 

@@ -171,7 +171,7 @@ static void commit_gives_a_parent_to_one_that_has_none(void **state)
 	assert_string_equal(seen.parent, "base");
 	REFUSED(EBUSY, "'base'", shale_delete(store, "base", &why));
 	MUST(shale_view(store, "v", "n", NULL, &why));
-	check_mount(store, "v", "overlay overlay lowerdir=%s:%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
 		    of_name("n", "fs"), of_name("base", "fs"));
 }
 

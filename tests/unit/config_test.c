@@ -60,6 +60,14 @@ static void each_key_sets_its_member(void **state)
 		"volatile",
 		"mount_option",
 		"redirect_dir=nofollow",
+		"allow_mount_option",
+		"xino=off",
+		"allow_mount_option",
+		"nosuid",
+		"upper",
+		"ram=/run/shale-upper",
+		"upper",
+		"fast=/mnt/ssd",
 		"lock_timeout_ms",
 		"250",
 		"any_filesystem",
@@ -70,6 +78,8 @@ static void each_key_sets_its_member(void **state)
 		"{\"root\":\"/r\",\"snapshotter\":\"zfs\","
 		"\"runtime\":\"crun\",\"durability\":\"all\","
 		"\"mount_options\":[\"volatile\",\"redirect_dir=nofollow\"],"
+		"\"allowed_mount_options\":[\"xino=off\",\"nosuid\"],"
+		"\"uppers\":{\"ram\":\"/run/shale-upper\",\"fast\":\"/mnt/ssd\"},"
 		"\"lock_timeout_ms\":250,\"any_filesystem\":true,"
 		"\"policy\":[{\"user\":0,\"parents\":[\"\"]}]}");
 
@@ -79,7 +89,7 @@ static void each_key_sets_its_member(void **state)
 	assert_string_equal(config->runtime, "crun");
 	for (size_t i = 0; expected[i]; i++)
 		assert_string_equal(config->store_config[i], expected[i]);
-	assert_null(config->store_config[10]);
+	assert_null(config->store_config[18]);
 	assert_int_equal(config->policy.count, 1);
 }
 
@@ -108,6 +118,11 @@ static void what_it_does_not_know_is_refused_by_name(void **state)
 		{ "{\"mount_options\":\"ro\"}", "mount_options" },
 		{ "{\"mount_options\":[1]}", "mount_options" },
 		{ "{\"mount_options\":[\"\"]}", "mount_options" },
+		{ "{\"allowed_mount_options\":{}}", "allowed_mount_options" },
+		{ "{\"allowed_mount_options\":[1]}", "allowed_mount_options" },
+		{ "{\"uppers\":[]}", "uppers is no object" },
+		{ "{\"uppers\":{\"a\":1}}", "uppers" },
+		{ "{\"uppers\":{\"a\":\"relative\"}}", "absolute" },
 		{ "{\"lock_timeout_ms\":-1}", "lock_timeout_ms" },
 		{ "{\"lock_timeout_ms\":1.5}", "lock_timeout_ms" },
 		{ "{\"lock_timeout_ms\":1e3}", "lock_timeout_ms" },

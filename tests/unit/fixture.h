@@ -135,6 +135,8 @@ void check_labels(struct shale_store *of, const char *name, const char *labels);
 void check_visits(int (*op)(struct shale_store *, shale_walk_fn *, void *,
 			    struct shale_error *),
 		  const char *names);
+/* What every overlay gets where nothing else is configured. */
+#define DEFAULTS "index=off redirect_dir=nofollow metacopy=off"
 /* Type, source and options of a mount, joined by ' '. */
 void check_mount(struct shale_store *of, const char *key, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

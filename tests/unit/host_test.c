@@ -179,7 +179,7 @@ static void readers_need_no_lock(void **state)
 	MUST(shale_usage(store, "child", &usage, &why));
 	check_visits(shale_walk, "base child");
 	check_visits(shale_active, "v");
-	check_mount(store, "v", "overlay overlay lowerdir=%s:%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
 		    of_name("child", "fs"), of_name("base", "fs"));
 	helper_stop(&helper);
 }

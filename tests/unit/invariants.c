@@ -158,7 +158,12 @@ static void check_active(const char *dir, const char *id_there)
 {
 	static const char *const of_active[] = { "key",	       "key.parent",
 						 "key.labels", "fs",
-						 "work",       NULL };
+						 "work",       "volatile",
+						 NULL };
+	/* Its files are in another directory. */
+	static const char *const of_placed[] = { "key",	       "key.parent",
+						 "key.labels", "upper",
+						 "volatile",   NULL };
 	static const char *const of_view[] = { "view", "key.parent",
 					       "key.labels", "fs", NULL };
 	static const char *const of_commit[] = { "name", "name.parent",
@@ -166,6 +171,7 @@ static void check_active(const char *dir, const char *id_there)
 	char key[SHALE_NAME_SIZE];
 	bool is_active = read_fact(in(dir, "key"), key);
 	bool has_parent = is_there(in(dir, "key.parent"));
+	bool is_placed = is_active && is_there(in(dir, "upper"));
 
 	if (is_active == is_there(in(dir, "view")))
 		report(dir, "it is an active or a view");
@@ -175,9 +181,15 @@ static void check_active(const char *dir, const char *id_there)
 		report(dir, "the ID is that of the key");
 	else if (is_there(of_name(key, "name")))
 		report(dir, "no key is a name too");
-	check_entries(dir, is_active ? of_active : of_view, of_commit);
+	check_entries(dir,
+		      is_placed	  ? of_placed
+		      : is_active ? of_active
+				  : of_view,
+		      of_commit);
 	check_parent_fact(in(dir, "key.parent"));
 	check_labels_fact(in(dir, "key.labels"));
+	if (is_placed)
+		return;
 	if (is_type(in(dir, "fs"), S_IFDIR) != (is_active || !has_parent))
 		report(dir, "fs is there, but for a view with a parent");
 	if (is_active && has_parent && !is_type(in(dir, "work"), S_IFDIR))
@@ -189,9 +201,9 @@ static void check_committed(const char *dir, const char *id_there)
 	static const char *const allowed[] = { "name",	      "name.parent",
 					       "name.labels", "usage",
 					       "fs",	      NULL };
-	static const char *const of_key_facts[] = { "key", "key.parent",
+	static const char *const of_key_facts[] = { "key",	  "key.parent",
 						    "key.labels", "work",
-						    NULL };
+						    "volatile",	  NULL };
 	char name[SHALE_NAME_SIZE], usage[SHALE_NAME_SIZE], rest;
 	uint64_t bytes, inodes;
 

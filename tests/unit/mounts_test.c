@@ -43,7 +43,7 @@ static void an_active_on_one_layer_is_an_overlay(void **state)
 	MUST(shale_prepare(store, "k", "base", NULL, &why));
 	check_mount(store, "k",
 		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s"
-		    " index=off",
+		    " " DEFAULTS,
 		    of_key("k", "work"), of_key("k", "fs"),
 		    of_name("base", "fs"));
 }
@@ -57,7 +57,7 @@ static void the_nearest_parent_is_the_topmost_lower(void **state)
 	MUST(shale_prepare(store, "k", "3", NULL, &why));
 	check_mount(store, "k",
 		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s:%s:%s"
-		    " index=off",
+		    " " DEFAULTS,
 		    of_key("k", "work"), of_key("k", "fs"), of_name("3", "fs"),
 		    of_name("2", "fs"), of_name("1", "fs"));
 }
@@ -68,7 +68,7 @@ static void a_view_of_several_layers_has_lowers_alone(void **state)
 	make_layer("1", NULL);
 	make_layer("2", "1");
 	MUST(shale_view(store, "v", "2", NULL, &why));
-	check_mount(store, "v", "overlay overlay lowerdir=%s:%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
 		    of_name("2", "fs"), of_name("1", "fs"));
 }
 
@@ -85,11 +85,11 @@ static void configured_options_follow_the_layers_in_their_order(void **state)
 		       "metacopy=off", NULL);
 	check_mount(it, "k",
 		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s"
-		    " xino=off metacopy=off index=off",
+		    " xino=off metacopy=off index=off redirect_dir=nofollow",
 		    of_key("k", "work"), of_key("k", "fs"), of_name("1", "fs"));
 	check_mount(it, "v",
 		    "overlay overlay lowerdir=%s:%s xino=off metacopy=off"
-		    " index=off",
+		    " index=off redirect_dir=nofollow",
 		    of_name("2", "fs"), of_name("1", "fs"));
 }
 
@@ -103,7 +103,7 @@ static void a_configured_index_is_not_overridden(void **state)
 	it = open_more(NULL, "mount_option", "index=on", NULL);
 	check_mount(it, "k",
 		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s"
-		    " index=on",
+		    " index=on redirect_dir=nofollow metacopy=off",
 		    of_key("k", "work"), of_key("k", "fs"), of_name("1", "fs"));
 }
 
@@ -139,7 +139,7 @@ static int note_options(void *ctx, const struct shale_mount_spec *spec)
 		last = spec->options[i];
 	}
 	*(int *)ctx = !strcmp(last, "userxattr") &&
-		      !strcmp(but_last, "index=off");
+		      !strcmp(but_last, "metacopy=off");
 	return 0;
 }
 
@@ -198,7 +198,7 @@ static void a_colon_in_a_layers_path_is_escaped(void **state)
 	(void)snprintf(escaped, sizeof(escaped),
 		       "%s/a\\:b\\\\c,d/store/snapshots", here);
 	check_mount(it, "v",
-		    "overlay overlay lowerdir=%s/%s/fs:%s/%s/fs index=off",
+		    "overlay overlay lowerdir=%s/%s/fs:%s/%s/fs " DEFAULTS,
 		    escaped, id("2"), escaped, id("1"));
 	shale_store_close(it);
 }
@@ -226,9 +226,9 @@ static void a_chain_of_500_layers_is_computed(void **state)
 			      i > 1 ? ":" : "");
 	}
 	(void)fclose(out);
-	check_mount(it, "v", "overlay overlay lowerdir=%s index=off", expected);
+	check_mount(it, "v", "overlay overlay lowerdir=%s " DEFAULTS, expected);
 	reopen();
-	check_mount(store, "v", "overlay overlay lowerdir=%s index=off",
+	check_mount(store, "v", "overlay overlay lowerdir=%s " DEFAULTS,
 		    expected);
 	free(expected);
 }

@@ -1,0 +1,496 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Actives whose files are in another directory: where, who removes them, and
+ * what a process that died or a reboot leaves.
+ */
+#include "fixture.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "invariants.h"
+
+static struct shale_store *open_with(const char *name, const char *dir)
+{
+	char value[PATH_MAX + 64];
+
+	(void)snprintf(value, sizeof(value), "%s=%s", name, dir);
+	return open_more(NULL, "upper", value, NULL);
+}
+
+/* A store with the layers 1 and 2, and here/ram as its upper "ram". */
+static void start(void)
+{
+	make_layer("1", NULL);
+	make_layer("2", "1");
+	make_dir(at("ram"));
+	store = open_with("ram", at("ram"));
+}
+
+static int prepare_on(struct shale_store *it, const char *key,
+		      const char *parent, const char *upper)
+{
+	const char *const labels[] = { SHALE_LABEL_UPPER, upper, NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	return shale_prepare(it, key, parent, &opts, &why);
+}
+
+/* The files of @key, from its fact; the manual has the rule. */
+static const char *placed(const char *key, const char *file)
+{
+	char fact[128] = "";
+	ssize_t n = readlink(of_key(key, "upper"), fact, sizeof(fact) - 1);
+
+	assert_in_range(n, 34, sizeof(fact) - 1);
+	return at("ram/%s/%s/%s", id(at("store")), strchr(fact, '/') + 1, file);
+}
+
+static int count_placed(void)
+{
+	DIR *dir = opendir(at("ram/%s", id(at("store"))));
+	const struct dirent *entry;
+	int n = 0;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		n += entry->d_name[0] != '.';
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
+
+static mode_t mode_of(const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(lstat(path, &st), 0);
+	return st.st_mode & 07777;
+}
+
+static void its_files_are_there_and_not_in_the_store(void **state)
+{
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	assert_false(is_there(of_key("k", "fs")));
+	assert_false(is_there(of_key("k", "work")));
+	assert_int_equal(mode_of(at("ram/%s", id(at("store")))), 0700);
+	assert_int_equal(mode_of(placed("k", "")), 0700);
+	assert_int_equal(mode_of(placed("k", "fs")), 0755);
+	check_mount(store, "k",
+		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s:%s"
+		    " " DEFAULTS,
+		    placed("k", "work"), placed("k", "fs"), of_name("2", "fs"),
+		    of_name("1", "fs"));
+	assert_int_equal(invariants_check(false), 0);
+}
+
+static void a_bind_is_of_that_directory(void **state)
+{
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", NULL, "ram"));
+	check_mount(store, "k", "bind %s rw rbind", placed("k", "fs"));
+}
+
+static void usage_is_that_of_its_files(void **state)
+{
+	struct shale_usage usage = { .size = sizeof(usage) };
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_file(at("%s", placed("k", "fs/a") + strlen(here) + 1), "text");
+	MUST(shale_usage(store, "k", &usage, &why));
+	assert_int_equal(usage.inodes, 2);
+}
+
+static void remove_deletes_them(void **state)
+{
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	MUST(prepare_on(store, "other", "2", "ram"));
+	assert_int_equal(count_placed(), 2);
+	MUST(shale_remove(store, "k", &why));
+	assert_int_equal(count_placed(), 1);
+	assert_true(is_there(placed("other", "fs")));
+}
+
+static void what_can_not_be_is_refused(void **state)
+{
+	static const char *const labels[] = { SHALE_LABEL_UPPER, "ram", NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	(void)state;
+	start();
+	REFUSED(EINVAL, "label '" SHALE_LABEL_UPPER "': a view",
+		shale_view(store, "v", "2", &opts, &why));
+	REFUSED(EINVAL, "add \"disk\": \"/DIRECTORY\" to uppers",
+		prepare_on(store, "k", "2", "disk"));
+	REFUSED(EINVAL, "no upper is called ''",
+		prepare_on(store, "k", "2", ""));
+}
+
+static void a_prepare_that_fails_leaves_nothing(void **state)
+{
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	REFUSED(EEXIST, "'k'", prepare_on(store, "k", "2", "ram"));
+	assert_int_equal(count_placed(), 1);
+	/* Late: the facts can't be written into it. */
+	make_dir(at("gone"));
+	store = open_with("ram", at("gone"));
+	assert_int_equal(rmdir(at("gone")), 0);
+	REFUSED(ENOENT, "gone", prepare_on(store, "l", "2", "ram"));
+}
+
+static void a_directory_that_others_may_write_is_refused(void **state)
+{
+	(void)state;
+	start();
+	assert_int_equal(chmod(at("ram"), 01777), 0);
+	REFUSED(EPERM, "nobody else's", prepare_on(store, "k", "2", "ram"));
+	assert_int_equal(chmod(at("ram"), 0755), 0);
+	MUST(prepare_on(store, "k", "2", "ram"));
+}
+
+static int try_open(const char *value)
+{
+	const char *const config[] = {
+		"any_filesystem", "yes",      "upper", value,
+		"upper",	  "taken=/a", NULL
+	};
+	struct shale_store *it = NULL;
+	int r = shale_store_open(at("store"), NULL, config, NULL, &it, &why);
+
+	shale_store_close(it);
+	return r;
+}
+
+static void a_bad_setting_is_refused(void **state)
+{
+	static const char *const bad[] = { "",	      "=",     "=/a",
+					   "a",	      "a=",    "a=b",
+					   "a/b=/c",  ".a=/b", "a b=/c",
+					   "taken=/b" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		REFUSED(EINVAL, "configuration upper: bad value",
+			try_open(bad[i]));
+	MUST(try_open("A-z_0.9=/a=b"));
+}
+
+/* ---- commit ---- */
+
+/* "k" with a file, a second name of it and a whiteout. */
+static void fill(void)
+{
+	char file[PATH_MAX], second[PATH_MAX];
+
+	(void)snprintf(file, sizeof(file), "%s", placed("k", "fs/a"));
+	(void)snprintf(second, sizeof(second), "%s", placed("k", "fs/b"));
+	make_file(file, "text");
+	assert_int_equal(link(file, second), 0);
+	(void)snprintf(file, sizeof(file), "%s", placed("k", "fs/1"));
+	if (geteuid() == 0)
+		assert_int_equal(mknod(file, S_IFCHR, 0), 0);
+}
+
+static void commit_brings_them_into_the_store(void **state)
+{
+	struct stat a, b, whiteout;
+	struct seen seen;
+
+	(void)state;
+	needs_root();
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	fill();
+	MUST(shale_commit(store, "n", "k", NULL, &why));
+	check_list(of_name("n", ""), "fs name name.parent usage");
+	check_list(of_name("n", "fs"), "1 a b");
+	assert_int_equal(lstat(of_name("n", "fs/a"), &a), 0);
+	assert_int_equal(lstat(of_name("n", "fs/b"), &b), 0);
+	assert_int_equal(a.st_ino, b.st_ino);
+	assert_int_equal(lstat(of_name("n", "fs/1"), &whiteout), 0);
+	assert_true(S_ISCHR(whiteout.st_mode) && !whiteout.st_rdev);
+	REFUSED(ENOENT, "'k'", shale_exists(store, "k", &why));
+	assert_int_equal(count_placed(), 0);
+	look("n", &seen);
+	assert_string_equal(seen.parent, "2");
+	assert_int_equal(invariants_check(false), 0);
+	/* The counts of children are right, too. */
+	REFUSED(EBUSY, "1 child", shale_delete(store, "2", &why));
+	MUST(shale_delete(store, "n", &why));
+	MUST(shale_delete(store, "2", &why));
+}
+
+static void commit_can_give_a_parent(void **state)
+{
+	const struct shale_opts opts = { .size = sizeof(opts), .parent = "2" };
+	struct seen seen;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", NULL, "ram"));
+	MUST(shale_commit(store, "n", "k", &opts, &why));
+	look("n", &seen);
+	assert_string_equal(seen.parent, "2");
+	REFUSED(EBUSY, "1 child", shale_delete(store, "2", &why));
+}
+
+static void all_of_it_can_be_made_durable(void **state)
+{
+	char value[PATH_MAX + 64];
+
+	(void)state;
+	start();
+	(void)snprintf(value, sizeof(value), "ram=%s", at("ram"));
+	store = open_more(NULL, "durability", "all", "upper", value, NULL);
+	MUST(prepare_on(store, "k", "2", "ram"));
+	MUST(shale_commit(store, "n", "k", NULL, &why));
+	MUST(prepare_on(store, "k", "n", "ram"));
+	MUST(shale_remove(store, "k", &why));
+	assert_int_equal(count_placed(), 0);
+	assert_int_equal(invariants_check(false), 0);
+}
+
+static void commit_that_is_refused_leaves_them(void **state)
+{
+	const char *const labels[] = { SHALE_LABEL_USER,
+				       user_text(getpid(), "c"), NULL };
+	static const char *const field[] = { "labels." SHALE_LABEL_USER, NULL };
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	REFUSED(EEXIST, "'1' is taken",
+		shale_commit(store, "1", "k", NULL, &why));
+	MUST(shale_update(store, "k", labels, field, &why));
+	REFUSED(EBUSY, "'k'", shale_commit(store, "n", "k", NULL, &why));
+	MUST(shale_update(store, "k", NULL, field, &why));
+	MUST(shale_commit(store, "n", "k", NULL, &why));
+}
+
+/* Killed after its copy is published and before the key is gone. */
+static void a_commit_that_died_leaves_both(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_layer("n", "2");
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(count_placed(), 1);
+	REFUSED(EEXIST, "'n' is taken",
+		shale_commit(store, "n", "k", NULL, &why));
+	MUST(shale_remove(store, "k", &why));
+	assert_int_equal(count_placed(), 0);
+}
+
+/* ---- what is gone ---- */
+
+static void files_that_are_gone_are_told(void **state)
+{
+	struct shale_usage usage = { .size = sizeof(usage) };
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	delete_tree(at("ram/%s", id(at("store"))));
+	REFUSED(EBADFD, "remove it and prepare it anew",
+		shale_mounts(store, "k", NULL, NULL, &why));
+	REFUSED(EBADFD, "are not in",
+		shale_commit(store, "n", "k", NULL, &why));
+	REFUSED(EBADFD, "are not in", shale_usage(store, "k", &usage, &why));
+	/* In nobody's use, so a door may remove it. */
+	MUST(shale_check(store, "k", &why));
+	MUST(shale_verify(store, &why));
+	MUST(shale_remove(store, "k", &why));
+	MUST(prepare_on(store, "k", "2", "ram"));
+}
+
+static void a_name_that_is_no_longer_configured_is_told(void **state)
+{
+	struct shale_store *without;
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	without = open_more(NULL, NULL);
+	REFUSED(EBADFD, "add \"ram\": \"/DIRECTORY\" to uppers",
+		shale_mounts(without, "k", NULL, NULL, &why));
+	MUST(shale_remove(without, "k", &why));
+	/* Its files wait for who can find them. */
+	assert_int_equal(count_placed(), 1);
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 1);
+	assert_int_equal(count_placed(), 0);
+}
+
+static void a_lost_fact_is_damage(void **state)
+{
+	static const char *const torn[] = { "ram", "ram/", "ram/../x",
+					    "/etc/passwd", NULL };
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	for (size_t i = 0; torn[i]; i++) {
+		delete_path(of_key("k", "upper"));
+		make_link(of_key("k", "upper"), torn[i]);
+		store = open_with("ram", at("ram"));
+		REFUSED(EUCLEAN, "upper fact is torn",
+			shale_mounts(store, "k", NULL, NULL, &why));
+	}
+	MUST(shale_remove(store, "k", &why));
+}
+
+/* ---- cleanup ---- */
+
+/* As a prepare leaves it that was killed between two of its steps. */
+static void make_orphan(const char *name)
+{
+	make_dir(at("ram/%s/%s", id(at("store")), name));
+	make_dir(at("ram/%s/%s/fs", id(at("store")), name));
+	make_file(at("ram/%s/%s/fs/a", id(at("store")), name), "a");
+}
+
+#define ORPHAN "0123456789abcdef0123456789abcdef"
+
+static void cleanup_removes_what_nobody_refers_to(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_orphan(ORPHAN);
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 1);
+	assert_int_equal(count_placed(), 1);
+	assert_true(is_there(placed("k", "fs")));
+}
+
+static void cleanup_spares_what_is_being_built(void **state)
+{
+	struct helper builder;
+	char path[PATH_MAX];
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_orphan(ORPHAN);
+	make_dir(at("store/staging/" ORPHAN));
+	(void)snprintf(path, sizeof(path), "%s", at("store/staging/" ORPHAN));
+	helper_start(&builder, flock_path, path);
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 0);
+	assert_int_equal(count_placed(), 2);
+	/* Its builder dies: both go. */
+	helper_kill(&builder);
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 2);
+	assert_int_equal(count_placed(), 1);
+}
+
+static void cleanup_spares_what_is_not_shales(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_dir(at("ram/%s/mine", id(at("store"))));
+	make_dir(at("ram/" ORPHAN));
+	make_dir(at("ram/" ORPHAN "/" ORPHAN));
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 0);
+	assert_true(is_there(at("ram/%s/mine", id(at("store")))));
+	assert_true(is_there(at("ram/" ORPHAN "/" ORPHAN)));
+}
+
+static void cleanup_spares_what_a_torn_active_refers_to(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	delete_path(of_key("k", "key.labels"));
+	make_link(of_key("k", "key.labels"), "{");
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(count_placed(), 1);
+	delete_path(of_key("k", "upper"));
+	make_link(of_key("k", "upper"), "torn");
+	REFUSED(EINVAL, "/upper'", shale_cleanup(store, &removed, &why));
+	assert_int_equal(count_placed(), 1);
+}
+
+/* A copy of a store has another path, and leaves the original's alone. */
+static void a_copy_of_a_store_touches_nothing(void **state)
+{
+	char value[PATH_MAX + 64], command[2 * PATH_MAX + 64];
+	const char *config[] = { "any_filesystem", "yes", "upper", value,
+				 NULL };
+	struct shale_store *copy = NULL;
+	uint64_t removed;
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	(void)snprintf(command, sizeof(command), "cp -a '%s' '%s'", at("store"),
+		       at("copy"));
+	assert_int_equal(system(command), 0);
+	MUST(prepare_on(store, "later", "2", "ram"));
+	(void)snprintf(value, sizeof(value), "ram=%s", at("ram"));
+	MUST(shale_store_open(at("copy"), NULL, config, NULL, &copy, &why));
+	MUST(shale_cleanup(copy, &removed, &why));
+	assert_int_equal(count_placed(), 2);
+	assert_int_equal(shale_mounts(copy, "k", NULL, NULL, &why), -EBADFD);
+	MUST(shale_remove(copy, "k", &why));
+	assert_int_equal(count_placed(), 2);
+	shale_store_close(copy);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_IN_STORE(its_files_are_there_and_not_in_the_store),
+		TEST_IN_STORE(a_bind_is_of_that_directory),
+		TEST_IN_STORE(usage_is_that_of_its_files),
+		TEST_IN_STORE(remove_deletes_them),
+		TEST_IN_STORE(what_can_not_be_is_refused),
+		TEST_IN_STORE(a_prepare_that_fails_leaves_nothing),
+		TEST_IN_STORE(a_directory_that_others_may_write_is_refused),
+		TEST_IN_STORE(a_bad_setting_is_refused),
+		TEST_IN_STORE(commit_brings_them_into_the_store),
+		TEST_IN_STORE(commit_can_give_a_parent),
+		TEST_IN_STORE(all_of_it_can_be_made_durable),
+		TEST_IN_STORE(commit_that_is_refused_leaves_them),
+		TEST_IN_STORE(a_commit_that_died_leaves_both),
+		TEST_IN_STORE(files_that_are_gone_are_told),
+		TEST_IN_STORE(a_name_that_is_no_longer_configured_is_told),
+		TEST_IN_STORE(a_lost_fact_is_damage),
+		TEST_IN_STORE(cleanup_removes_what_nobody_refers_to),
+		TEST_IN_STORE(cleanup_spares_what_is_being_built),
+		TEST_IN_STORE(cleanup_spares_what_is_not_shales),
+		TEST_IN_STORE(cleanup_spares_what_a_torn_active_refers_to),
+		TEST_IN_STORE(a_copy_of_a_store_touches_nothing),
+	};
+
+	return cmocka_run_group_tests_name("upper", tests, NULL, NULL);
+}
