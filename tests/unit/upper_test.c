@@ -235,6 +235,22 @@ static void commit_brings_them_into_the_store(void **state)
 	MUST(shale_delete(store, "2", &why));
 }
 
+static void a_kept_commit_copies_them(void **state)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .flags = SHALE_COMMIT_KEEP };
+
+	(void)state;
+	needs_root();
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	fill();
+	MUST(shale_commit(store, "n", "k", &opts, &why));
+	check_list(of_name("n", "fs"), "1 a b");
+	check_list(placed("k", "fs"), "1 a b");
+	assert_int_equal(invariants_check(false), 0);
+}
+
 static void commit_can_give_a_parent(void **state)
 {
 	const struct shale_opts opts = { .size = sizeof(opts), .parent = "2" };
@@ -478,6 +494,7 @@ int main(void)
 		TEST_IN_STORE(a_directory_that_others_may_write_is_refused),
 		TEST_IN_STORE(a_bad_setting_is_refused),
 		TEST_IN_STORE(commit_brings_them_into_the_store),
+		TEST_IN_STORE(a_kept_commit_copies_them),
 		TEST_IN_STORE(commit_can_give_a_parent),
 		TEST_IN_STORE(all_of_it_can_be_made_durable),
 		TEST_IN_STORE(commit_that_is_refused_leaves_them),

@@ -134,6 +134,23 @@ static void a_live_one_is_not_committed(void **state)
 	unmount_key();
 }
 
+static void a_live_one_is_kept(void **state)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .flags = SHALE_COMMIT_KEEP };
+
+	(void)state;
+	prepare_key();
+	MUST(mount_key());
+	make_file(at("m/written"), "text");
+	MUST(shale_commit(store, "n", "k", &opts, &why));
+	check_list(of_name("n", "fs"), "written");
+	unmount_key();
+	another_boot();
+	REFUSED(EBADFD, "earlier boot",
+		shale_commit(store, "o", "k", &opts, &why));
+}
+
 static int take_none(void *ctx, const struct shale_mount_spec *spec)
 {
 	(void)ctx;
@@ -296,6 +313,7 @@ int main(void)
 		TEST_IN_STORE(check_makes_it_mountable),
 		TEST_IN_STORE(it_is_committed_in_the_same_boot),
 		TEST_IN_STORE(a_live_one_is_not_committed),
+		TEST_IN_STORE(a_live_one_is_kept),
 		TEST_IN_STORE(another_boot_refuses_to_mount_it),
 		TEST_IN_STORE(another_boot_refuses_to_commit_it),
 		TEST_IN_STORE(another_boot_lets_it_be_removed),
