@@ -14,6 +14,7 @@
 #include "error.h"
 #include "scope.h"
 #include "text.h"
+#include "yajl_memory.h"
 
 #define READ_CHUNK 65536
 
@@ -245,36 +246,60 @@ static const yajl_callbacks callbacks = {
 	.yajl_end_array = on_end_array,
 };
 
+/* One document, and what it is called in errors. */
+struct reading {
+	struct parser parser;
+	const char *text, *what;
+	size_t len;
+	struct shale_error *err;
+};
+
+static int parse(void *ctx, yajl_alloc_funcs *memory)
+{
+	struct reading *reading = ctx;
+	struct parser *p = &reading->parser;
+	yajl_handle yajl = yajl_alloc(&callbacks, memory, p);
+	yajl_status status;
+
+	p->yajl = yajl;
+	status = yajl_parse(yajl, (const unsigned char *)reading->text,
+			    reading->len);
+	if (status == yajl_status_ok)
+		status = yajl_complete_parse(yajl);
+	if (p->no_memory)
+		return -ENOMEM;
+	if (p->refusal)
+		return error_fail(reading->err, EBADMSG,
+				  "read %s: %s near byte %zu", reading->what,
+				  p->refusal, yajl_get_bytes_consumed(yajl));
+	if (status != yajl_status_ok || !p->root)
+		return error_fail(
+			reading->err, EBADMSG,
+			"read %s: not JSON, or cut short, near byte %zu",
+			reading->what, yajl_get_bytes_consumed(yajl));
+	return 0;
+}
+
 int json_parse(const char *text, size_t len, const char *what,
 	       struct json **ret, struct shale_error *err)
 {
-	struct parser p = { .document = text };
-	yajl_handle yajl = yajl_alloc(&callbacks, NULL, &p);
-	yajl_status status;
-	int r = 0;
+	struct reading reading = {
+		.parser = { .document = text },
+		.text = text,
+		.what = what,
+		.len = len,
+		.err = err,
+	};
+	int r = yajl_memory_run(parse, &reading);
 
-	if (!yajl)
-		return error_fail(err, ENOMEM, "read %s: out of memory", what);
-	p.yajl = yajl;
-	status = yajl_parse(yajl, (const unsigned char *)text, len);
-	if (status == yajl_status_ok)
-		status = yajl_complete_parse(yajl);
-	if (p.no_memory)
-		r = error_fail(err, ENOMEM, "read %s: out of memory", what);
-	else if (p.refusal)
-		r = error_fail(err, EBADMSG, "read %s: %s near byte %zu", what,
-			       p.refusal, yajl_get_bytes_consumed(yajl));
-	else if (status != yajl_status_ok || !p.root)
-		r = error_fail(err, EBADMSG,
-			       "read %s: not JSON, or cut short, near byte %zu",
-			       what, yajl_get_bytes_consumed(yajl));
-	yajl_free(yajl);
-	free(p.key);
+	free(reading.parser.key);
+	if (r == -ENOMEM)
+		(void)error_fail(err, ENOMEM, "read %s: out of memory", what);
 	if (r < 0) {
-		json_free(p.root);
+		json_free(reading.parser.root);
 		return r;
 	}
-	*ret = p.root;
+	*ret = reading.parser.root;
 	return 0;
 }
 
@@ -356,39 +381,62 @@ const char *json_string(const struct json *json)
 	return json && json->type == JSON_STRING ? json->text : NULL;
 }
 
-int json_write_strings(const char *const *pairs, char **ret)
+/* What is to be written, and the text that it has become. */
+struct writing {
+	const char *const *pairs; /* NULL: a string alone */
+	const char *string;
+	char *text;
+};
+
+static bool write_string(yajl_gen gen, const char *text)
 {
-	yajl_gen gen = yajl_gen_alloc(NULL);
+	return yajl_gen_string(gen, (const unsigned char *)text,
+			       strlen(text)) == yajl_gen_status_ok;
+}
+
+static bool write_pairs(yajl_gen gen, const char *const *pairs)
+{
+	bool ok = yajl_gen_map_open(gen) == yajl_gen_status_ok;
+
+	for (; ok && *pairs; pairs++)
+		ok = write_string(gen, *pairs);
+	return ok && yajl_gen_map_close(gen) == yajl_gen_status_ok;
+}
+
+static int write_text(void *ctx, yajl_alloc_funcs *memory)
+{
+	struct writing *writing = ctx;
+	yajl_gen gen = yajl_gen_alloc(memory);
 	const unsigned char *text;
 	size_t len;
-	bool ok;
 
-	if (!gen)
-		return -ENOMEM;
-	ok = yajl_gen_map_open(gen) == yajl_gen_status_ok;
-	for (; ok && *pairs; pairs++)
-		ok = yajl_gen_string(gen, (const unsigned char *)*pairs,
-				     strlen(*pairs)) == yajl_gen_status_ok;
-	ok = ok && yajl_gen_map_close(gen) == yajl_gen_status_ok &&
-	     yajl_gen_get_buf(gen, &text, &len) == yajl_gen_status_ok;
-	*ret = ok ? strndup((const char *)text, len) : NULL;
-	yajl_gen_free(gen);
-	return *ret ? 0 : -ENOMEM;
+	if (!(writing->pairs ? write_pairs(gen, writing->pairs)
+			     : write_string(gen, writing->string)) ||
+	    yajl_gen_get_buf(gen, &text, &len) != yajl_gen_status_ok)
+		return -EINVAL;
+	writing->text = strndup((const char *)text, len);
+	return writing->text ? 0 : -ENOMEM;
+}
+
+static int write_json(struct writing *writing, char **ret)
+{
+	int r = yajl_memory_run(write_text, writing);
+
+	if (r == 0)
+		*ret = writing->text;
+	return r;
+}
+
+int json_write_strings(const char *const *pairs, char **ret)
+{
+	struct writing writing = { .pairs = pairs };
+
+	return write_json(&writing, ret);
 }
 
 int json_write_string(const char *text, char **ret)
 {
-	yajl_gen gen = yajl_gen_alloc(NULL);
-	const unsigned char *json;
-	size_t len;
-	bool ok;
+	struct writing writing = { .string = text };
 
-	if (!gen)
-		return -ENOMEM;
-	ok = yajl_gen_string(gen, (const unsigned char *)text, strlen(text)) ==
-		     yajl_gen_status_ok &&
-	     yajl_gen_get_buf(gen, &json, &len) == yajl_gen_status_ok;
-	*ret = ok ? strndup((const char *)json, len) : NULL;
-	yajl_gen_free(gen);
-	return *ret ? 0 : -ENOMEM;
+	return write_json(&writing, ret);
 }
