@@ -393,29 +393,32 @@ static void fail_to_enter(void *ctx, const struct fs_entry *entry, int r)
 	(void)fail(ctx, r, entry);
 }
 
-static void end_links(struct copy *copy)
+/* The directory of kept links must not stay in the copy. */
+static int end_links(struct copy *copy)
 {
 	tdestroy(copy->links, free);
 	copy->links = NULL;
 	copy->link_count = 0;
 	if (copy->links_fd < 0)
-		return;
-	(void)fs_remove_tree(copy->root_fd, copy->links_name, NULL, NULL);
+		return 0;
 	drop_fd(&copy->links_fd);
+	return fs_remove_tree(copy->root_fd, copy->links_name, NULL, NULL);
 }
 
 static int copy_once(struct copy *copy, int from_fd)
 {
 	static const struct fs_visitor visitor = { enter, visit, leave,
 						   fail_to_enter };
-	int r;
+	int r, ended;
 
 	copy->to_fd =
 		openat(copy->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (copy->to_fd < 0)
 		return -errno;
 	r = fs_walk_live(from_fd, &visitor, copy);
-	end_links(copy);
+	ended = end_links(copy);
+	if (r == 0)
+		r = ended;
 	if (r == 0)
 		r = dress_open(copy, from_fd, copy->to_fd);
 	drop_fd(&copy->to_fd);
