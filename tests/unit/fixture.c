@@ -203,15 +203,20 @@ struct shale_store *open_more(const struct shale_host *host, ...)
 	return handles[i];
 }
 
-void reopen(void)
+void close_handle(struct shale_store *handle)
 {
 	for (size_t i = 0; i < HANDLES_MAX; i++) {
-		if (handles[i] != store)
+		if (handles[i] != handle)
 			continue;
 		handles[i] = NULL;
 		break;
 	}
-	shale_store_close(store);
+	shale_store_close(handle);
+}
+
+void reopen(void)
+{
+	close_handle(store);
 	store = open_more(NULL, NULL);
 }
 

@@ -86,6 +86,8 @@ char *dump(void);
 
 /* Opens here/store with a configuration besides create and any_filesystem. */
 struct shale_store *open_more(const struct shale_host *host, ...);
+/* Closes what open_more has opened. */
+void close_handle(struct shale_store *handle);
 /* A handle of @store that has read nothing yet. */
 void reopen(void);
 

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every operation, killed at every system call that it makes: the next process
+ * finds the store as it was before or as it is after, cleanup leaves nothing,
+ * and every rule of the format holds.
+ *
+ * The short form kills after every third call.  SHALE_LONG=1 kills after and
+ * before each, which differs where threads are at work.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "invariants.h"
+#include "operations.h"
+#include "picture.h"
+#include "tracer.h"
+
+static unsigned long points;
+
+struct child {
+	const struct operation *operation;
+	struct shale_store *handle;
+};
+
+static void begin(void *ctx)
+{
+	struct child *child = ctx;
+
+	if (!child->operation->opens)
+		child->handle = world_handle();
+}
+
+static int act(void *ctx)
+{
+	const struct child *child = ctx;
+	struct shale_error error = SHALE_ERROR_INIT;
+
+	return child->operation->act(child->handle, &error) == 0 ? 0 : 1;
+}
+
+static void run_once(const struct operation *operation, enum tracer_deed deed,
+		     unsigned long at_call, struct tracer_result *ret)
+{
+	const struct tracer_plan plan = { .deed = deed, .at = at_call };
+	struct child child = { .operation = operation };
+
+	tracer_run(&plan, begin, act, &child, ret);
+}
+
+static void clean(void)
+{
+	const char *const config[] = { "any_filesystem", "yes", NULL };
+	struct shale_store *next;
+
+	MUST(shale_store_open(at("store"), NULL, config, NULL, &next, &why));
+	MUST(shale_cleanup(next, NULL, &why));
+	shale_store_close(next);
+}
+
+/* The next process's view; the store may not be there yet. */
+static void check_after_death(const char *before, const char *after,
+			      const char *where)
+{
+	char *now = picture_take(false);
+	char *cleaned;
+
+	if (strcmp(now, before) != 0 && strcmp(now, after) != 0) {
+		print_error("%s: it is not as before: %s\n", where,
+			    picture_difference(now, before));
+		fail_msg("nor as after: %s", picture_difference(now, after));
+	}
+	if (!strcmp(now, "no store")) {
+		/* Made anew by whoever comes next. */
+		store = open_more(NULL, NULL);
+		free(now);
+		now = strdup(after);
+	}
+	clean();
+	cleaned = picture_take(true);
+	if (strcmp(now, cleaned) != 0)
+		fail_msg("%s: cleanup changed it: %s", where,
+			 picture_difference(cleaned, now));
+	if (invariants_check(false))
+		fail_msg("%s: the rules above are broken", where);
+	free(now);
+	free(cleaned);
+}
+
+static void kill_everywhere(const struct operation *operation,
+			    enum tracer_deed deed)
+{
+	struct tracer_result result;
+	char *before, *after, where[256];
+
+	world_make(operation);
+	before = picture_take(true);
+	run_once(operation, TRACER_COUNT, 0, &result);
+	if (result.exited != 0)
+		fail_msg("%s does not succeed", operation->name);
+	after = picture_take(true);
+	for (unsigned long n = 1;; n += world_stride()) {
+		world_make(operation);
+		run_once(operation, deed, n, &result);
+		if (!result.killed)
+			break;
+		points++;
+		(void)snprintf(where, sizeof(where),
+			       "%s, killed %s call %lu (number %ld)",
+			       operation->name,
+			       deed == TRACER_KILL_AFTER ? "after" : "before",
+			       n, result.call);
+		world_unmount();
+		check_after_death(before, after, where);
+	}
+	/* It got past its last call: it has happened. */
+	check_after_death(after, after, operation->name);
+	free(before);
+	free(after);
+}
+
+static void run_operation(void **state)
+{
+	const struct operation *operation = *state;
+
+	if (!tracer_is_here())
+		skip_because("the registers of this machine are not known");
+	if (operation->mounts)
+		needs_mounts();
+	kill_everywhere(operation, TRACER_KILL_AFTER);
+	if (getenv("SHALE_LONG"))
+		kill_everywhere(operation, TRACER_KILL_BEFORE);
+}
+
+static int run_all(const char *filter)
+{
+	struct CMUnitTest tests[64];
+	char names[64][128];
+	int failed;
+
+	for (size_t i = 0; i < operation_count; i++) {
+		(void)snprintf(names[i], sizeof(names[i]),
+			       "killed at every call: %s", operations[i].name);
+		tests[i] = (struct CMUnitTest){ names[i], run_operation,
+						setup_dir, teardown,
+						(void *)&operations[i] };
+	}
+	if (filter)
+		cmocka_set_test_filter(filter);
+	failed = run_group("kill", tests, operation_count, NULL, NULL);
+	(void)printf("# %lu points\n", points);
+	return failed;
+}
+
+/* An argument picks tests by a pattern: '*commit*'. */
+int main(int argc, char **argv)
+{
+	return world_run(run_all, argc > 1 ? argv[1] : NULL);
+}
