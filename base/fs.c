@@ -20,6 +20,8 @@
 
 /* Descriptors that one walk holds open at the most. */
 #define WALK_OPEN_MAX 16
+/* STATX_MNT_ID_UNIQUE, which older headers have not. */
+#define UNIQUE_MNT_ID 0x4000U
 /* Another deleter or a container that still writes: how often to begin anew. */
 #define REMOVE_TRIES 5
 /* How often a directory is read that others write to. */
@@ -70,6 +72,20 @@ int fs_mnt_id(int fd, const char *path, uint64_t *ret)
 		return -errno;
 	if (!(stx.stx_mask & STATX_MNT_ID))
 		return -ENOSYS; /* until 5.8 */
+	*ret = stx.stx_mnt_id;
+	return 0;
+}
+
+int fs_unique_mnt_id(int fd, const char *path, uint64_t *ret)
+{
+	struct statx stx;
+
+	if (statx(fd, path,
+		  AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+		  UNIQUE_MNT_ID, &stx) < 0)
+		return -errno;
+	if (!(stx.stx_mask & UNIQUE_MNT_ID))
+		return fs_mnt_id(fd, path, ret); /* until 6.8 */
 	*ret = stx.stx_mnt_id;
 	return 0;
 }

@@ -45,6 +45,12 @@ int fs_read_link(int dir_fd, const char *name, char *ret);
  */
 int fs_mnt_id(int fd, const char *path, uint64_t *ret);
 
+/**
+ * fs_unique_mnt_id - the same, as a number that no other mount of this boot
+ * has had or will have; before Linux 6.8 it is fs_mnt_id's
+ */
+int fs_unique_mnt_id(int fd, const char *path, uint64_t *ret);
+
 /* One entry that fs_walk visits. */
 struct fs_entry {
 	int parent_fd;
