@@ -132,3 +132,12 @@ const char *annotations_key(const struct json *json)
 {
 	return json_string(json_get(json, PREFIX "key"));
 }
+
+bool annotations_any(const struct json *json)
+{
+	for (size_t i = 0; json && i < json->count; i++)
+		if (json->type == JSON_OBJECT &&
+		    !strncmp(json->keys[i], PREFIX, sizeof(PREFIX) - 1))
+			return true;
+	return false;
+}

@@ -47,4 +47,9 @@ int annotations_parse(const struct json *json, struct annotations *ret,
  */
 const char *annotations_key(const struct json *json);
 
+/**
+ * annotations_any - whether there is an annotation of ours, be it wrong
+ */
+bool annotations_any(const struct json *json);
+
 #endif

@@ -15,19 +15,22 @@
 #include "error.h"
 #include "scope.h"
 
-int bundle_load_json(const char *path, struct json **ret,
+int bundle_load_file(const char *path, const char *file, struct json **ret,
 		     struct shale_error *err)
 {
-	char what[PATH_MAX + 16];
+	char what[2 * PATH_MAX];
 	auto_fd dir_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	auto_fd fd = -1;
 	struct stat st;
 
 	if (dir_fd < 0)
 		return error_errno(err, errno, "open bundle '%s'", path);
-	(void)snprintf(what, sizeof(what), "'%s/config.json'", path);
+	if (*file == '/')
+		(void)snprintf(what, sizeof(what), "'%s'", file);
+	else
+		(void)snprintf(what, sizeof(what), "'%s/%s'", path, file);
 	/* Not blocked by a fifo, not led elsewhere by a link. */
-	fd = openat(dir_fd, "config.json",
+	fd = openat(dir_fd, file,
 		    O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0)
 		return error_errno(err, errno, "open %s", what);
@@ -37,6 +40,12 @@ int bundle_load_json(const char *path, struct json **ret,
 		return error_fail(err, EINVAL, "open %s: it is no regular file",
 				  what);
 	return json_read(fd, BUNDLE_SIZE_MAX, what, ret, err);
+}
+
+int bundle_load_json(const char *path, struct json **ret,
+		     struct shale_error *err)
+{
+	return bundle_load_file(path, "config.json", ret, err);
 }
 
 /* The member @key of @object, of type @type; NULL where absent. */
@@ -240,4 +249,37 @@ void bundle_clear(struct bundle *bundle)
 	json_free(bundle->json);
 	free(bundle->rootfs);
 	*bundle = (struct bundle){ 0 };
+}
+
+static bool has_user_namespace(const struct json *linux_)
+{
+	const struct json *list = json_get(linux_, "namespaces");
+
+	for (size_t i = 0; list && i < list->count; i++) {
+		const char *type =
+			json_string(json_get(list->items[i], "type"));
+
+		if (type && !strcmp(type, "user"))
+			return true;
+	}
+	return false;
+}
+
+static bool is_zero(const struct json *number)
+{
+	return number && number->type == JSON_NUMBER &&
+	       !strcmp(number->text, "0");
+}
+
+bool bundle_has_our_root(const struct bundle *bundle)
+{
+	const struct json *linux_ = json_get(bundle->json, "linux");
+	const struct json *list = json_get(linux_, "uidMappings");
+
+	if (!has_user_namespace(linux_))
+		return true;
+	for (size_t i = 0; list && i < list->count; i++)
+		if (is_zero(json_get(list->items[i], "containerID")))
+			return is_zero(json_get(list->items[i], "hostID"));
+	return false;
 }

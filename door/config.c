@@ -6,12 +6,10 @@
 #include "config.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "conffile.h"
 #include "error.h"
 #include "json.h"
 #include "number.h"
@@ -209,52 +207,9 @@ static int apply(struct config *config, const struct json *json,
 {
 	int r = 0;
 
-	if (json->type != JSON_OBJECT)
-		return error_fail(err, EINVAL, "read '%s': it is no object",
-				  config->policy.path);
 	for (size_t i = 0; r == 0 && i < json->count; i++)
 		r = apply_member(config, json->keys[i], json->items[i], err);
 	return r;
-}
-
-/* Who may write this file decides what every container gets. */
-static int check_owner(int fd, const char *path, struct shale_error *err)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return error_errno(err, errno, "read '%s'", path);
-	if (!S_ISREG(st.st_mode))
-		return error_fail(err, EPERM,
-				  "read '%s': it is no regular file", path);
-	if (st.st_uid != 0 && st.st_uid != geteuid())
-		return error_fail(
-			err, EPERM,
-			"read '%s': it belongs to uid %u, not to root", path,
-			(unsigned int)st.st_uid);
-	if (st.st_mode & (S_IWGRP | S_IWOTH))
-		return error_fail(err, EPERM,
-				  "read '%s': its group or others may write it",
-				  path);
-	return 0;
-}
-
-static int read_file(const char *path, bool may_be_absent, struct json **ret,
-		     struct shale_error *err)
-{
-	char what[PATH_MAX + 3];
-	auto_fd fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	int r;
-
-	if (fd < 0 && errno == ENOENT && may_be_absent)
-		return 0;
-	if (fd < 0)
-		return error_errno(err, errno, "read '%s'", path);
-	r = check_owner(fd, path, err);
-	if (r < 0)
-		return r;
-	(void)snprintf(what, sizeof(what), "'%s'", path);
-	return json_read(fd, CONFIG_SIZE_MAX, what, ret, err);
 }
 
 static struct config *config_new(const char *path)
@@ -283,7 +238,7 @@ int config_load(const char *path, struct config **ret, struct shale_error *err)
 	if (!config)
 		return error_fail(err, ENOMEM, "read '%s': out of memory",
 				  name);
-	r = read_file(name, !path, &json, err);
+	r = conffile_read(path, &json, err);
 	if (r == 0 && json)
 		r = apply(config, json, err);
 	if (r < 0)
@@ -323,50 +278,4 @@ void config_free(struct config *config)
 	free(config->runtime);
 	policy_clear(&config->policy);
 	free(config);
-}
-
-/* The pairs of the file behind those of this call; the strings are lent. */
-static const char **merge_pairs(const struct config *config, bool create)
-{
-	const char **pairs;
-	size_t count = 0, i = 0;
-
-	while (config->store_config[count])
-		count++;
-	pairs = calloc(count + 3, sizeof(*pairs));
-	if (!pairs)
-		return NULL;
-	if (create) {
-		pairs[i++] = "create";
-		pairs[i++] = "yes";
-	}
-	for (char **p = config->store_config; *p; p++)
-		pairs[i++] = *p;
-	return pairs;
-}
-
-int config_open_store(const struct config *config, const char *root,
-		      const char *snapshotter, bool create,
-		      const struct shale_host *host,
-		      struct shale_plugin **ret_plugin,
-		      struct shale_store **ret_store, struct shale_error *err)
-{
-	auto_free const char **pairs = merge_pairs(config, create);
-	struct shale_plugin *plugin;
-	int r;
-
-	if (!pairs)
-		return error_fail(err, ENOMEM, "open the store: out of memory");
-	r = shale_plugin_load(snapshotter ? snapshotter : config->snapshotter,
-			      &plugin, err);
-	if (r < 0)
-		return r;
-	r = shale_store_open(root ? root : config->root, plugin, pairs, host,
-			     ret_store, err);
-	if (r != 0) {
-		shale_plugin_unload(plugin);
-		return r;
-	}
-	*ret_plugin = plugin;
-	return 0;
 }

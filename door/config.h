@@ -14,16 +14,13 @@
 
 #include <stdbool.h>
 
+#include "conffile.h"
 #include "policy.h"
 #include "shale.h"
 
-#ifndef SHALE_CONFIG_FILE /* configure's --with-config-file */
-#define SHALE_CONFIG_FILE "/etc/shale/shale.json"
-#endif
 #define CONFIG_PATH SHALE_CONFIG_FILE
 #define CONFIG_ROOT "/var/lib/shale"
 #define CONFIG_SNAPSHOTTER "overlay"
-#define CONFIG_SIZE_MAX 1048576
 
 /**
  * struct config - what the file says, with the defaults filled in

@@ -27,107 +27,54 @@
 
 /* ---- a command line ---- */
 
-/* Options before the verb that have their value in the next word. */
-static const char *const valued[] = {
-	"log", "log-format", "criu", "rootless", "cgroup-manager",
-};
-
-static const char *const verbs[] = {
-	"create", "run",  "start", "delete", "restore",
-	"init",	  "kill", "exec",  "state",  "checkpoint",
-};
-
-static bool is_one_of(const char *word, const char *const *list, size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(word, list[i]))
-			return true;
-	return false;
-}
-
-#define IS_ONE_OF(word, list) \
-	is_one_of(word, list, sizeof(list) / sizeof(*(list)))
-
-static bool ends_with(const char *text, const char *end)
-{
-	size_t len = strlen(text), end_len = strlen(end);
-
-	return len >= end_len && !strcmp(text + len - end_len, end);
-}
-
-static enum runtime_kind kind_of(const char *path)
-{
-	const char *name = strrchr(path, '/');
-
-	name = name ? name + 1 : path;
-	if (!strcmp(name, "podman"))
-		return RUNTIME_ENGINE;
-	if (!strncmp(name, "runc", 4) || ends_with(name, "-runc"))
-		return RUNTIME_RUNC;
-	if (!strncmp(name, "crun", 4) || ends_with(name, "-crun"))
-		return RUNTIME_CRUN;
-	return RUNTIME_NONE;
-}
-
-/* Whether @name, up to '=', is the option root for this kind of runtime. */
-static bool is_root_option(enum runtime_kind kind, const char *word)
-{
-	size_t dashes = strspn(word, "-");
-	const char *name = word + dashes;
-	size_t len = strcspn(name, "=");
-
-	if (dashes < 1 || dashes > 2 || len < 1 || len > strlen("root") ||
-	    strncmp(name, "root", len) != 0)
-		return false;
-	if (kind == RUNTIME_CRUN)
-		return dashes == 2; /* getopt takes any prefix */
-	return len == strlen("root");
-}
-
-static bool has_value_behind(const char *word)
-{
-	size_t dashes = strspn(word, "-");
-
-	return dashes >= 1 && dashes <= 2 && IS_ONE_OF(word + dashes, valued);
-}
-
 static const char *next_word(const char *word, const char *end)
 {
 	word += strlen(word) + 1;
 	return word < end ? word : NULL;
 }
 
-struct runtime_words runtime_parse(const char *args, size_t len)
+/* The words of a line, and NULL; to be freed. */
+static char **split(char *args, size_t len, int *ret_count)
+{
+	char **words;
+	size_t count = 0;
+
+	for (size_t i = 0; i < len; i++)
+		count += !args[i];
+	words = calloc(count + 1, sizeof(*words));
+	if (!words || count > INT_MAX)
+		return NULL;
+	*ret_count = (int)count;
+	for (size_t i = 0; i < count; i++) {
+		words[i] = args;
+		args += strlen(args) + 1;
+	}
+	return words;
+}
+
+struct runtime_words runtime_parse(char *args, size_t len)
 {
 	const struct runtime_words none = { RUNTIME_NONE, NULL };
 	struct runtime_words words = none;
-	const char *end = args + len, *word;
+	auto_free char **argv = NULL;
+	struct command command;
+	int argc;
 
-	if (!len || end[-1])
+	if (!len || args[len - 1])
 		return none;
-	words.kind = kind_of(args);
+	words.kind = command_kind(args);
 	if (words.kind == RUNTIME_ENGINE)
 		return words;
-	for (word = next_word(args, end); word; word = next_word(word, end)) {
-		if (is_root_option(words.kind, word)) {
-			const char *value = strchr(word, '=');
-
-			word = value ? word : next_word(word, end);
-			if (!word)
-				break;
-			words.root = value ? value + 1 : word;
-		} else if (has_value_behind(word)) {
-			word = next_word(word, end);
-			if (!word)
-				break;
-		} else if (IS_ONE_OF(word, verbs)) {
-			break;
-		}
-	}
-	if (word && !strcmp(word, "init"))
+	argv = split(args, len, &argc);
+	if (!argv)
+		return none;
+	command_parse(words.kind, &argc, argv, &command);
+	words.root = command.value[COMMAND_ROOT];
+	if (command_is(&command, argv, "init"))
 		return none;
 	/* Without its verb this may be a wrapper of ours, with our --root. */
-	if (words.kind == RUNTIME_NONE && words.root && word)
+	if (words.kind == RUNTIME_NONE && words.root && command.verb < argc &&
+	    command_is_verb(argv[command.verb]))
 		words.kind = RUNTIME_OTHER;
 	if (words.kind == RUNTIME_NONE)
 		return none;
@@ -344,7 +291,7 @@ static bool runc_honours_xdg(long pid)
 	       strcmp(user, "root") != 0;
 }
 
-static void default_root(long pid, enum runtime_kind kind, char ret[PATH_MAX])
+void runtime_default_root(long pid, enum runtime_kind kind, char ret[PATH_MAX])
 {
 	const char *name = kind == RUNTIME_RUNC ? "runc" : "crun";
 	char xdg[PATH_MAX - 8];
@@ -399,7 +346,7 @@ static void find_root(long pid, const struct runtime_words *words,
 
 	ret[0] = '\0';
 	if (!words->root)
-		default_root(pid, words->kind, path);
+		runtime_default_root(pid, words->kind, path);
 	else if (strlen(words->root) < sizeof(path))
 		(void)snprintf(path, sizeof(path), "%s", words->root);
 	else

@@ -13,16 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "command.h"
 #include "snapshotter.h"
-
-enum runtime_kind {
-	RUNTIME_NONE,
-	RUNTIME_RUNC,
-	RUNTIME_CRUN,
-	RUNTIME_OTHER, /* by its --root and its verb */
-	/* podman calls poststop itself, and its --root is another thing. */
-	RUNTIME_ENGINE,
-};
 
 /**
  * struct runtime_words - what a command line says
@@ -38,12 +30,10 @@ struct runtime_words {
  * @args: words, each with a NUL behind it, as in /proc/PID/cmdline
  * @len:  with the last NUL
  *
- * Known by name (runc or crun begin it, or -runc or -crun end it), else by a
- * --root before a verb of runtimes.  runc and others: -root and --root, the value
- * behind '=' or in the next word; crun also --roo and shorter.  "runc init"
- * is the container's own process and counts as none.
+ * Known by name (command_kind), else by a --root before a verb of runtimes.
+ * "runc init" is the container's own process and counts as none.
  */
-struct runtime_words runtime_parse(const char *args, size_t len);
+struct runtime_words runtime_parse(char *args, size_t len);
 
 /**
  * struct runtime - who called us
@@ -64,6 +54,13 @@ struct runtime {
  * Return: 0, also where no runtime is found, or a negative errno: no procfs.
  */
 int runtime_find(const char *id, struct runtime *ret, struct shale_error *err);
+
+/**
+ * runtime_default_root - where a runtime keeps its containers without --root
+ * @pid:  of the runtime, whose environment counts; 0 for the caller
+ * @kind: RUNTIME_RUNC or RUNTIME_CRUN
+ */
+void runtime_default_root(long pid, enum runtime_kind kind, char ret[PATH_MAX]);
 
 /**
  * runtime_parent - pid of a process's parent, 0 for none

@@ -139,15 +139,15 @@ static void what_it_does_not_know_is_refused_by_name(void **state)
 
 static void torn_and_long_files_are_refused(void **state)
 {
-	char *text = malloc(CONFIG_SIZE_MAX + 8);
+	char *text = malloc(CONFFILE_SIZE_MAX + 8);
 
 	(void)state;
 	refused(EBADMSG, "", "not JSON");
 	refused(EBADMSG, "{\"root\":\"/r\"", "not JSON");
 	refused(EBADMSG, "{\"root\":\"/r\",\"root\":\"/s\"}", "twice");
 	assert_non_null(text);
-	memset(text, ' ', CONFIG_SIZE_MAX + 7);
-	text[CONFIG_SIZE_MAX + 7] = '\0';
+	memset(text, ' ', CONFFILE_SIZE_MAX + 7);
+	text[CONFFILE_SIZE_MAX + 7] = '\0';
 	refused(EFBIG, text, "longer than");
 	free(text);
 }
