@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "presence.h"
 #include "process.h"
 #include "scope.h"
 
@@ -102,17 +103,8 @@ static bool is_own(const struct record *record, const struct owner *owner)
 /* Whether the container's directory is surely gone. */
 static bool is_gone(const struct record *record)
 {
-	auto_fd fd = -1;
-	struct stat st;
-
-	if (record->runtime_root[0] != '/' || !record->container[0] ||
-	    strchr(record->container, '/') || record->container[0] == '.')
-		return false;
-	fd = open(record->runtime_root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT;
-	return fstatat(fd, record->container, &st, AT_SYMLINK_NOFOLLOW) < 0 &&
-	       errno == ENOENT;
+	return presence_has_no_directory(record->runtime_root,
+					 record->container);
 }
 
 /*
@@ -321,6 +313,25 @@ void door_unclaim(struct shale_store *store, const char *key,
 		(void)shale_remove(store, key, NULL);
 }
 
+int door_set_user(struct shale_store *store, const struct claim *claim,
+		  struct shale_error *err)
+{
+	static const char *const fields[] = { "labels." SHALE_LABEL_USER,
+					      NULL };
+	char boot[PROCESS_BOOT_ID_SIZE];
+	auto_free char *user = NULL;
+	int r = boot_id(boot, err);
+
+	if (r == 0)
+		r = user_label(claim, boot, &user, err);
+	if (r == 0) {
+		const char *const labels[] = { SHALE_LABEL_USER, user, NULL };
+
+		r = shale_update(store, claim->key, labels, fields, err);
+	}
+	return r;
+}
+
 /* ---- release ---- */
 
 static int check_space(const char *root, struct shale_error *err)
@@ -416,7 +427,8 @@ static int release_own(struct shale_store *store, const struct release *release,
 				  "label " OWNER_LABEL_ONSTOP
 				  " of key '%s' is '%s'",
 				  release->key, record->onstop);
-	if (onstop == ONSTOP_KEEP)
+	if (onstop == ONSTOP_KEEP ||
+	    (onstop == ONSTOP_COMMIT && release->is_late))
 		return 0;
 	if (onstop == ONSTOP_COMMIT) {
 		r = check_commit(store, release, record, name, err);

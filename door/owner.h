@@ -28,7 +28,7 @@
 
 /**
  * struct owner - who a key is for; strings are lent
- * @door:         "hook" or "precreate"
+ * @door:         "hook", "precreate" or "runtime"
  * @runtime_root: "" where it is not known
  */
 struct owner {
@@ -77,16 +77,26 @@ void door_unclaim(struct shale_store *store, const char *key,
 		  enum claimed claimed);
 
 /**
+ * door_set_user - say who uses a key of ours from now on
+ * @claim: its owner, key and pid count
+ */
+int door_set_user(struct shale_store *store, const struct claim *claim,
+		  struct shale_error *err);
+
+/**
  * struct release - what a stop needs to know; all lent
  * @root:   of the store, for how full its disk is
  * @policy: asked again before a commit
  * @uid:    who runs the runtime
+ * @is_late: nobody told of the stop, the container was found to be gone: what
+ *           is to be committed stays as it is
  */
 struct release {
 	const struct owner *owner;
 	const char *key, *root;
 	const struct policy *policy;
 	uid_t uid;
+	bool is_late;
 };
 
 /**

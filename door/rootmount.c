@@ -5,6 +5,7 @@
 #include "rootmount.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "rundir.h"
 #include "scope.h"
 
 struct emission {
@@ -84,18 +86,45 @@ static int add_context(const struct shale_mount_spec *spec, const char *label,
 	return 0;
 }
 
+/* A directory in which nothing is ever made. */
+static int empty_dir(char ret[PATH_MAX], struct shale_error *err)
+{
+	auto_fd fd = -1;
+	auto_dir dir = NULL;
+	const struct dirent *entry;
+	int r = rundir_open("empty", &fd, err);
+
+	if (r == 0)
+		r = rundir_path("empty", ret);
+	if (r < 0)
+		return r;
+	dir = fdopendir(fd);
+	if (!dir)
+		return error_errno(err, errno, "list '%s'", ret);
+	(void)take_fd(&fd);
+	while ((entry = readdir(dir)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 &&
+		    strcmp(entry->d_name, "..") != 0)
+			return error_fail(
+				err, ENOTEMPTY,
+				"'%s' is not empty: views would show what is in it",
+				ret);
+	return 0;
+}
+
 /*
  * A read-only bind is read-only as long as the container leaves it so: whoever
  * has CAP_SYS_ADMIN in there remounts it and writes into the layer.  Below an
  * overlay without upper nothing can be written.  It wants two layers: the
- * other is a directory without a name.
+ * other one is empty.  A directory for this call alone would be left by who is
+ * killed.
  */
 static int mount_sealed(const char *source, int *ret_fd,
 			struct shale_error *err)
 {
-	char empty[] = "/run/shale.XXXXXX";
-	auto_free char *lowerdir = malloc(sizeof("lowerdir=:") + sizeof(empty) +
-					  2 * strlen(source));
+	char empty[PATH_MAX];
+	auto_free char *lowerdir =
+		malloc(sizeof("lowerdir=:") + PATH_MAX + 2 * strlen(source));
 	const char *options[] = { lowerdir, "index=off",
 				  "redirect_dir=nofollow", "metacopy=off",
 				  NULL };
@@ -106,12 +135,12 @@ static int mount_sealed(const char *source, int *ret_fd,
 		.options = options,
 	};
 	char *out;
-	int r;
+	int r = empty_dir(empty, err);
 
-	if (!lowerdir)
-		return error_fail(err, ENOMEM, "out of memory");
-	if (!mkdtemp(empty))
-		return error_errno(err, errno, "create '%s'", empty);
+	if (r == 0 && !lowerdir)
+		r = error_fail(err, ENOMEM, "out of memory");
+	if (r < 0)
+		return r;
 	/* The layer's own root on top: its mode and owner are the view's. */
 	out = stpcpy(lowerdir, "lowerdir=");
 	for (; *source; source++) {
@@ -120,9 +149,7 @@ static int mount_sealed(const char *source, int *ret_fd,
 		*out++ = *source;
 	}
 	(void)stpcpy(stpcpy(out, ":"), empty);
-	r = shale_mount_detached(&spec, ret_fd, err);
-	(void)rmdir(empty);
-	return r;
+	return shale_mount_detached(&spec, ret_fd, err);
 }
 
 static int mount_spec(struct emission *e, const struct shale_mount_spec *spec)

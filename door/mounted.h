@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What shale-runtime has mounted, on record below /run/shale/runtime: one
+ * directory a container, in which each fact is a symbolic link, as in a store.
+ * The record is whole before anything is mounted or claimed; the fact
+ * `format` comes last and certifies the others.  A directory without it means
+ * that nothing was done yet, or all is undone.
+ *
+ * Whoever works on a record holds its directory's flock.  A process that dies
+ * lets go of it, and what it has left is for the next one.
+ */
+#ifndef DOOR_MOUNTED_H
+#define DOOR_MOUNTED_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "snapshotter.h"
+
+/**
+ * struct mounted - strings are the record's
+ * @runtime: path of the real runtime
+ * @root:    where that keeps its containers; "" where it is not known
+ * @id:      of the container
+ * @target:  absolute path of the directory that is mounted on
+ * @store:   root of the store
+ * @store_option, @config_option: what config_load_for_hook was given; "" for
+ *           none
+ * @boot:    boot id
+ * @space:   the mount namespace, as in /proc/self/ns/mnt
+ * @mount:   id of the mount (fs_unique_mnt_id); 0 until it is made
+ */
+struct mounted {
+	char *runtime, *root, *id;
+	char *bundle, *target, *key;
+	char *store, *store_option, *config_option;
+	char *boot, *space;
+	uint64_t mount;
+	/* of the record itself */
+	int room_fd, fd;
+	bool is_certified;
+	char name[NAME_MAX + 1];
+};
+
+#define MOUNTED_INIT                    \
+	{                               \
+		.room_fd = -1, .fd = -1 \
+	}
+
+/** mounted_clear - let go of a record, which stays; accepts a cleared one */
+void mounted_clear(struct mounted *mounted);
+
+#define auto_mounted __attribute__((cleanup(mounted_clear))) struct mounted
+
+/**
+ * mounted_is_on_record - whether a container has a record
+ * @id: may be NULL, or what no container's name can be
+ *
+ * Costs one system call or two and reads nothing.
+ */
+bool mounted_is_on_record(const char *runtime, const char *root,
+			  const char *id);
+
+/**
+ * mounted_create - write a record and hold it
+ * @mounted: all strings but boot and space are set; each is a copy of its own
+ *
+ * Return: 0, -EEXIST (there is one), -EINVAL (the id can't be a file's name),
+ *         or another errno.
+ */
+int mounted_create(struct mounted *mounted, struct shale_error *err);
+
+/* What to do about a record that another process works on. */
+enum mounted_wait {
+	MOUNTED_NOW,  /* it is -EBUSY */
+	MOUNTED_WAIT, /* so it is after ten seconds */
+};
+
+/**
+ * mounted_open - read a record and hold it
+ * @ret: one of MOUNTED_INIT; cleared with mounted_clear
+ *
+ * Return: 0, -ENOENT, -EBUSY, -EUCLEAN (it is somebody else's, or torn).
+ */
+int mounted_open(const char *runtime, const char *root, const char *id,
+		 enum mounted_wait wait, struct mounted *ret,
+		 struct shale_error *err);
+
+/**
+ * mounted_walk - visit each record that nobody else works on
+ * @fn: the record is cleared after; nonzero stops the walk and is returned
+ */
+int mounted_walk(int (*fn)(void *ctx, struct mounted *mounted), void *ctx,
+		 struct shale_error *err);
+
+/** mounted_is_same_runtime - whether a record is of a runtime and its root */
+bool mounted_is_same_runtime(const struct mounted *mounted, const char *runtime,
+			     const char *root);
+
+/**
+ * mounted_check_target - see that no other record has this target
+ *
+ * Return: 0, -EEXIST (named), or another errno.
+ */
+int mounted_check_target(const struct mounted *mounted,
+			 struct shale_error *err);
+
+/**
+ * mounted_attach - put a detached mount on the target
+ * @mount_fd:  lent
+ * @target_fd: the target, O_PATH
+ *
+ * Its id goes on record first.  It is private afterwards, and was seen at the
+ * target's name.
+ */
+int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
+		   struct shale_error *err);
+
+/**
+ * mounted_unmount - unmount what the record says, if it is there
+ * @ret_done: whether it was there; false where it is not, or not in this
+ *            mount namespace
+ *
+ * Whoever still uses it keeps it, without its place.
+ */
+int mounted_unmount(struct mounted *mounted, bool *ret_done,
+		    struct shale_error *err);
+
+/** mounted_remove - remove the record, which is cleared as well */
+int mounted_remove(struct mounted *mounted, struct shale_error *err);
+
+/** mounted_is_of_this_boot - whether its mount can still be there */
+bool mounted_is_of_this_boot(const struct mounted *mounted);
+
+#endif

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The mount of a record, made and taken away: see mounted.h.
+ */
+#include "mounted.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "fs.h"
+#include "process.h"
+#include "scope.h"
+
+bool mounted_is_of_this_boot(const struct mounted *mounted)
+{
+	char boot[PROCESS_BOOT_ID_SIZE];
+
+	return process_boot_id(boot) < 0 || !strcmp(boot, mounted->boot);
+}
+
+static int note_mount(struct mounted *mounted, uint64_t id,
+		      struct shale_error *err)
+{
+	char text[24];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, id);
+	if (symlinkat(text, mounted->fd, "mount") < 0)
+		return error_errno(err, errno,
+				   "write 'mount' of the record of '%s'",
+				   mounted->id);
+	mounted->mount = id;
+	return 0;
+}
+
+/* Private, so that no mount in the container comes out of it. */
+static int make_private(int fd)
+{
+	struct mount_attr attr = { .propagation = MS_PRIVATE };
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
+			  sizeof(attr)) == 0)
+		return 0;
+	if (errno != ENOSYS) /* until 5.12 */
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return mount(NULL, path, NULL, MS_PRIVATE | MS_REC, NULL) < 0 ? -errno
+								      : 0;
+}
+
+/* Whether the mount is what its target's name leads to. */
+static bool is_on_top(const struct mounted *mounted)
+{
+	uint64_t top;
+
+	return mounted->mount &&
+	       fs_unique_mnt_id(AT_FDCWD, mounted->target, &top) == 0 &&
+	       top == mounted->mount;
+}
+
+int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
+		   struct shale_error *err)
+{
+	uint64_t id;
+	bool done;
+	int r = fs_unique_mnt_id(mount_fd, "", &id);
+
+	if (r < 0)
+		return error_errno(err, -r, "look at a new mount");
+	r = note_mount(mounted, id, err);
+	if (r < 0)
+		return r;
+	if (move_mount(mount_fd, "", target_fd, "",
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return error_errno(err, errno, "mount on '%s'",
+				   mounted->target);
+	r = make_private(mount_fd);
+	if (r < 0)
+		error_errno(err, -r, "make the mount on '%s' private",
+			    mounted->target);
+	else if (!is_on_top(mounted))
+		r = error_fail(err, ESTALE,
+			       "mounted, but '%s' shows something else",
+			       mounted->target);
+	if (r < 0)
+		(void)mounted_unmount(mounted, &done, NULL);
+	return r;
+}
+
+static bool is_in_our_namespace(const struct mounted *mounted)
+{
+	char space[64];
+	ssize_t n = readlink("/proc/self/ns/mnt", space, sizeof(space) - 1);
+
+	space[n < 0 ? 0 : n] = '\0';
+	return !strcmp(space, mounted->space);
+}
+
+int mounted_unmount(struct mounted *mounted, bool *ret_done,
+		    struct shale_error *err)
+{
+	*ret_done = false;
+	if (!mounted->mount || !mounted_is_of_this_boot(mounted)) {
+		*ret_done = true; /* it never was, or is gone with the kernel */
+		return 0;
+	}
+	if (!is_in_our_namespace(mounted) || !is_on_top(mounted))
+		return 0;
+	if (umount2(mounted->target, UMOUNT_NOFOLLOW) < 0 &&
+	    (errno != EBUSY ||
+	     umount2(mounted->target, UMOUNT_NOFOLLOW | MNT_DETACH) < 0))
+		return error_errno(err, errno, "unmount '%s'", mounted->target);
+	*ret_done = true;
+	return 0;
+}

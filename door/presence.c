@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Containers of a runtime: see presence.h.
+ */
+#include "presence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "command.h"
+#include "scope.h"
+
+bool presence_has_no_directory(const char *root, const char *id)
+{
+	auto_fd fd = -1;
+	struct stat st;
+
+	if (*root != '/' || !*id || strchr(id, '/') || *id == '.')
+		return false;
+	fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT;
+	return fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+/* Whether `RUNTIME --root ROOT state ID` knows it. */
+static bool has_state(const char *runtime, const char *root, const char *id)
+{
+	const char *const with_root[] = { runtime, "--root", root,
+					  "state", id,	     NULL };
+	const char *const without[] = { runtime, "state", id, NULL };
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		sigset_t none;
+
+		/* The caller may hold all signals. */
+		(void)sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
+		(void)dup2(fd, 0);
+		(void)dup2(fd, 1);
+		(void)dup2(fd, 2);
+		(void)execv(runtime,
+			    (char *const *)(*root ? with_root : without));
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return true;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool presence_is_gone(const char *runtime, const char *root, const char *id)
+{
+	if (*root && !presence_has_no_directory(root, id))
+		return false;
+	if (*root && command_kind(runtime) != RUNTIME_NONE)
+		return true;
+	return !has_state(runtime, root, id);
+}

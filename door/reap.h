@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The end of what shale-runtime has mounted for a container: its mount, its
+ * key and its record.
+ */
+#ifndef DOOR_REAP_H
+#define DOOR_REAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mounted.h"
+#include "shale.h"
+
+/* The door's name in the owner labels of its keys. */
+#define REAP_DOOR "runtime"
+
+/**
+ * reap_one - unmount, do with the key what its creation recorded, forget
+ * @mounted: held; cleared where the record is removed
+ * @is_late: as in struct release: nobody told of the stop
+ *
+ * May be called again after it failed or died at any point.  Needs the record
+ * and the store alone.  A mount that is in another mount namespace is waited
+ * for, two seconds, and then left with its key and record.
+ *
+ * Return: 0, -EBUSY (it is mounted where we can't reach it), or as
+ *         door_release: then it is unmounted and forgotten, and the key is
+ *         still there.
+ */
+int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
+
+/**
+ * reap_gone - the same for every container of a store that is gone
+ * @root:        of the store
+ * @ret_removed: how many records; may be NULL
+ *
+ * Return: 0 or the first failure; the others are reaped all the same.
+ */
+int reap_gone(const char *root, uint64_t *ret_removed, struct shale_error *err);
+
+#endif

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Records of what shale-runtime has mounted: whole or nothing, held by one,
+ * and never another container's.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "mounted.h"
+#include "rundir.h"
+#include "scope.h"
+
+/* A /run/shale of our own, in a mount namespace that ends with us. */
+static int own_run(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	if (getuid() != 0) {
+		assert_int_equal(setenv("XDG_RUNTIME_DIR", here, 1), 0);
+		return 0;
+	}
+	assert_int_equal(rundir_path("", path), 0);
+	(void)mkdir(path, 0700);
+	if (unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -1;
+	return mount("none", path, "tmpfs", 0, "mode=700");
+}
+
+static struct mounted record_of(const char *root, const char *id,
+				const char *target)
+{
+	return (struct mounted){
+		.runtime = strdup("/usr/bin/runc"),
+		.root = strdup(root),
+		.id = strdup(id),
+		.bundle = strdup("/bundle"),
+		.target = strdup(target),
+		.key = strdup("key"),
+		.store = strdup("/store"),
+		.store_option = strdup(""),
+		.config_option = strdup("/c"),
+		.room_fd = -1,
+		.fd = -1,
+	};
+}
+
+static void what_is_written_is_read_again(void **state)
+{
+	auto_mounted made = record_of("/r", "one", "/t");
+	auto_mounted read = MOUNTED_INIT;
+
+	(void)state;
+	MUST(mounted_create(&made, &why));
+	mounted_clear(&made);
+	assert_true(mounted_is_on_record("/usr/bin/runc", "/r", "one"));
+	assert_true(mounted_is_on_record("/opt/runc", "/r", "one"));
+	assert_false(mounted_is_on_record("/usr/bin/crun", "/r", "one"));
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/s", "one"));
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "on"));
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "../one"));
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", NULL));
+	MUST(mounted_open("/usr/bin/runc", "/r", "one", MOUNTED_NOW, &read,
+			  &why));
+	assert_true(read.is_certified);
+	assert_string_equal(read.target, "/t");
+	assert_string_equal(read.store_option, "");
+	assert_string_equal(read.config_option, "/c");
+	assert_int_equal(read.mount, 0);
+	assert_true(mounted_is_of_this_boot(&read));
+	MUST(mounted_remove(&read, &why));
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "one"));
+}
+
+static void a_second_record_of_a_container_is_refused(void **state)
+{
+	auto_mounted made = record_of("/r", "twice", "/t");
+	auto_mounted again = record_of("/r", "twice", "/u");
+	auto_mounted other = record_of("/s", "twice", "/v");
+
+	(void)state;
+	MUST(mounted_create(&made, &why));
+	assert_int_equal(mounted_create(&again, NULL), -EEXIST);
+	MUST(mounted_create(&other, &why));
+	MUST(mounted_remove(&made, &why));
+	MUST(mounted_remove(&other, &why));
+}
+
+static void an_id_that_is_no_name_is_refused(void **state)
+{
+	static const char *const ids[] = { "", ".", "..", "a/b" };
+	char longest[300];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(ids) / sizeof(*ids); i++) {
+		auto_mounted made = record_of("/r", ids[i], "/t");
+
+		assert_int_equal(mounted_create(&made, NULL), -EINVAL);
+	}
+	memset(longest, 'x', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	{
+		auto_mounted made = record_of("/r", longest, "/t");
+
+		assert_int_equal(mounted_create(&made, NULL), -EINVAL);
+	}
+}
+
+static void a_target_belongs_to_one(void **state)
+{
+	auto_mounted one = record_of("/r", "one", "/t");
+	auto_mounted two = record_of("/r", "two", "/t");
+	auto_mounted three = record_of("/r", "three", "/u");
+
+	(void)state;
+	MUST(mounted_create(&one, &why));
+	MUST(mounted_check_target(&one, &why));
+	MUST(mounted_create(&two, &why));
+	assert_int_equal(mounted_check_target(&two, &why), -EEXIST);
+	assert_non_null(strstr(why.msg, "one@"));
+	MUST(mounted_create(&three, &why));
+	MUST(mounted_check_target(&three, &why));
+	MUST(mounted_remove(&one, &why));
+	MUST(mounted_remove(&two, &why));
+	MUST(mounted_remove(&three, &why));
+}
+
+static void a_record_that_is_worked_on_is_left_alone(void **state)
+{
+	auto_mounted made = record_of("/r", "held", "/t");
+	auto_mounted read = MOUNTED_INIT;
+
+	(void)state;
+	MUST(mounted_create(&made, &why));
+	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "held",
+				      MOUNTED_NOW, &read, NULL),
+			 -EBUSY);
+	MUST(mounted_remove(&made, &why));
+	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "held",
+				      MOUNTED_NOW, &read, NULL),
+			 -ENOENT);
+}
+
+static int count(void *ctx, struct mounted *mounted)
+{
+	int *counts = ctx;
+
+	counts[mounted->is_certified]++;
+	return mounted_remove(mounted, NULL);
+}
+
+static void a_torn_record_is_nothing_or_refused(void **state)
+{
+	auto_mounted made = record_of("/r", "torn", "/t");
+	auto_mounted read = MOUNTED_INIT;
+	int counts[2] = { 0, 0 };
+
+	(void)state;
+	MUST(mounted_create(&made, &why));
+	assert_int_equal(unlinkat(made.fd, "key", 0), 0);
+	drop_locked_fd(&made.fd);
+	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "torn",
+				      MOUNTED_NOW, &read, &why),
+			 -EUCLEAN);
+	assert_int_equal(mounted_walk(count, counts, &why), 0);
+	assert_int_equal(counts[0] + counts[1], 0);
+	/* What is not certified has done nothing, whatever it has. */
+	made.fd = openat(made.room_fd, made.name, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(unlinkat(made.fd, "format", 0), 0);
+	drop_locked_fd(&made.fd);
+	assert_int_equal(mounted_walk(count, counts, &why), 0);
+	assert_int_equal(counts[0], 1);
+	assert_int_equal(counts[1], 0);
+	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "torn"));
+}
+
+/* Needs root: a mount. */
+static void only_the_recorded_mount_is_unmounted(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	auto_fd fd = -1, target = -1, config = -1;
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(mkdir(at("t"), 0700), 0);
+	target = open(at("t"), O_PATH | O_CLOEXEC);
+	config = fsopen("tmpfs", FSOPEN_CLOEXEC);
+	assert_int_equal(fsconfig(config, FSCONFIG_CMD_CREATE, NULL, NULL, 0),
+			 0);
+	fd = fsmount(config, FSMOUNT_CLOEXEC, 0);
+	MUST(mounted_create(&made, &why));
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done); /* there was none yet */
+	MUST(mounted_attach(&made, fd, target, &why));
+	drop_fd(&fd);
+	assert_int_equal(mount("none", at("t"), "tmpfs", 0, NULL), 0);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_false(done);
+	assert_int_equal(umount2(at("t"), 0), 0);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_false(done);
+	MUST(mounted_remove(&made, &why));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_IN_DIR(what_is_written_is_read_again),
+		TEST_IN_DIR(a_second_record_of_a_container_is_refused),
+		TEST_IN_DIR(an_id_that_is_no_name_is_refused),
+		TEST_IN_DIR(a_target_belongs_to_one),
+		TEST_IN_DIR(a_record_that_is_worked_on_is_left_alone),
+		TEST_IN_DIR(a_torn_record_is_nothing_or_refused),
+		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
+	};
+
+	return cmocka_run_group_tests(tests, own_run, NULL);
+}
