@@ -22,7 +22,8 @@ export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
 
 # ---- files ----
 
-for file in "$bindir/shale" "$libexecdir/shale-hook" \
+for file in "$bindir/shale" "$bindir/shale-runtime" \
+	"$libexecdir/shale-hook" "$libexecdir/shale-runtime-door" \
 	"$libdir/libshale.so.0" "$libdir/libshale.so" "$libdir/libshale.a" \
 	"$includedir/shale/shale.h" "$includedir/shale/snapshotter.h" \
 	"$libdir/pkgconfig/shale.pc" "$libdir/pkgconfig/shale-plugin.pc" \
@@ -30,7 +31,7 @@ for file in "$bindir/shale" "$libexecdir/shale-hook" \
 	ok "$file is installed" test -s "$STAGE$file"
 done
 
-for page in shale.1 shale-hook.8 shale.3 shale-plugin.3 shale-store.5 \
+for page in shale.1 shale-hook.8 shale-runtime.8 shale.3 shale-plugin.3 shale-store.5 \
 	shale.json.5; do
 	ok "$page is installed" \
 		test -s "$STAGE$mandir/man${page##*.}/$page"

@@ -33,6 +33,8 @@ in_stage()
 shale=$(in_stage shale "${bindir:-}" /usr/local/bin /usr/bin)
 hook=$(in_stage shale-hook "${libexecdir:-}/shale" "${libexecdir:-}" \
 	"${sbindir:-}" "${bindir:-}")
+# shellcheck disable=SC2034
+shale_runtime=$(in_stage shale-runtime "${bindir:-}" /usr/local/bin /usr/bin)
 libshale=$(find "$STAGE" -name 'libshale.so.[0-9]*' 2>/dev/null | head -n 1)
 : "${LD_LIBRARY_PATH:=}"
 if [ -n "$libshale" ]; then

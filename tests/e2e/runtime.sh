@@ -1,0 +1,417 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shale-runtime before runc, crun and a runtime that pivots by descriptor: the
+# same bundle has the same root with each, and nothing of it is left.
+# shellcheck disable=SC2016,SC2317
+# shellcheck source-path=SCRIPTDIR source=runtime-lib.sh disable=SC1091
+. "$(dirname "$0")/runtime-lib.sh"
+needs runc crun jq busybox
+
+# `run` leaves these.
+: "${out:=}" "${err:=}" "${status:=0}"
+
+# whole_life NAME RUNTIME ENGINE: by `run`
+whole_life()
+{
+	local before
+	label="$1 $3"
+	before=$(listing "$S/snapshots")
+	export SHALE_MOUNT_ENGINE=$3
+	probed "$2" "life-$1-$3" 'parent("two")'
+	unset SHALE_MOUNT_ENGINE
+	is "$(root_mounts)" 'overlay rw' "$label: / is the overlay alone"
+	sees_layers
+	is "$(said root)" writable "$label: the root is writable"
+	is "$(listing "$S/snapshots")" "$before" "$label: layers untouched"
+	is "$(find "$B/rootfs" -mindepth 1)" '' \
+		"$label: the bundle's directory stays empty"
+	nothing_left "$label: nothing is left"
+}
+
+# read_only NAME RUNTIME
+read_only()
+{
+	label="$1 read-only"
+	probed "$2" "ro-$1" 'parent("two") | .root.readonly = true'
+	is "$(root_mounts)" 'overlay ro' "$label: / is a read-only overlay"
+	is "$(said root)" readonly "$label: no write to the root"
+	nothing_left "$label: nothing is left"
+	label="$1 view"
+	for parent in two base; do
+		probed "$2" "view-$1-$parent" \
+			'parent("'$parent'") | annotate("kind"; "view")'
+		is "$(said root)" readonly "$label of $parent: no write"
+		nothing_left "$label of $parent: nothing is left"
+	done
+}
+
+# stepwise_below NAME RUNTIME: create, start, exec, kill, delete
+stepwise_below()
+{
+	local key
+	label="$1 steps"
+	bundle "steps-$1" 'trap "exit 0" TERM
+		echo started >/written; rm /kept
+		while :; do sleep 0.1; done' 'parent("two")'
+	ok "$label: create" "$2" create --bundle "$B" "steps-$1"
+	is "$(on_target)" overlay "$label: an overlay is on the rootfs"
+	is "$(records | wc -l)" 1 "$label: one record"
+	key=$(active_keys)
+	refuses "$label: the key can't be removed" 'uses it|in use|mounted' \
+		on_store remove "$key"
+	run "$2" create --bundle "$B" "steps-$1"
+	refused "$label: a second create fails" .
+	is "$(on_target)" overlay "$label: and the first one's root stays"
+	ok "$label: start" "$2" start "steps-$1"
+	ok "$label: it writes" poll test -s "$B/rootfs/written"
+	run "$2" exec "steps-$1" /bin/cat /added /written
+	is "$status $out" $'0 second\nstarted' "$label: exec sees the root"
+	run "$2" exec "steps-$1" /bin/sh -c 'exit 9'
+	is "$status" 9 "$label: exec's exit code"
+	run "$2" delete "steps-$1"
+	refused "$label: delete of what runs fails" .
+	is "$(on_target)" overlay "$label: and leaves the root"
+	is "$(find "$S/active" -name written | wc -l)" 1 \
+		"$label: what it wrote is in its layer"
+	ok "$label: kill" "$2" kill "steps-$1" TERM
+	ok "$label: it stops" wait_for stopped "$2" "steps-$1"
+	is "$(on_target)" overlay "$label: the root outlives it"
+	ok "$label: delete" "$2" delete "steps-$1"
+	nothing_left "$label: nothing is left"
+	run "$2" delete --force "steps-$1"
+	nothing_left "$label: delete once more changes nothing"
+}
+
+# endings NAME RUNTIME: exit codes, signals, detached runs, failing ones
+endings()
+{
+	label="$1"
+	bundle "code-$1" 'exit 42' 'parent("two")'
+	run "$2" run --bundle "$B" "code-$1"
+	is "$status" 42 "$label: run's exit code"
+	bundle "detached-$1" 'sleep 100' 'parent("two")'
+	ok "$label: run --detach" "$2" run --detach --bundle "$B" "detached-$1"
+	is "$(on_target)$(records | wc -l)" overlay1 "$label: and it stays"
+	ok "$label: delete --force" "$2" delete --force "detached-$1"
+	nothing_left "$label: nothing is left of it"
+	bundle "nothing-$1" x 'parent("two") | .process.args = ["/not/there"]'
+	for verb in create run 'run -d'; do
+		# shellcheck disable=SC2086
+		run "$2" $verb --bundle "$B" "nothing-$1"
+		refused "$label: $verb of a missing command fails" not/there
+		nothing_left "$label: $verb: nothing is left of it"
+	done
+	bundle "cwd-$1" 'pwd' 'parent("two") | .process.cwd = "/added"'
+	run "$2" create --bundle "$B" "cwd-$1"
+	refused "$label: create with a bad workdir fails" .
+	nothing_left "$label: nothing is left of that"
+}
+
+# bundle_goes NAME RUNTIME: delete needs no bundle
+bundle_goes()
+{
+	bundle "goes-$1" 'sleep 100' 'parent("two")'
+	run "$2" create --bundle "$B" "goes-$1"
+	rm "$B/config.json"
+	ok "$1: delete without the bundle's config.json" \
+		"$2" delete --force "goes-$1"
+	nothing_left "$1: nothing is left of it"
+}
+
+# two_roots NAME: one id below two roots at once
+two_roots()
+{
+	local root
+	bundle "one-$1" 'echo one >/mine; sleep 100' 'parent("two") | key("1")'
+	B1=$B
+	bundle "two-$1" 'echo two >/mine; sleep 100' 'parent("two") | key("2")'
+	for root in one two; do
+		ok "$1: the same id below --root $root" \
+			limited "$shale_runtime" --shale-runtime-path "$1" \
+			--shale-root "$S" --root "$T/roots.$1/$root" \
+			run --detach --bundle "$T/bundle.$root-$1" same
+	done
+	is "$(records | wc -l)" 2 "$1: two records"
+	run limited "$shale_runtime" --shale-runtime-path "$1" \
+		--root="$T/roots.$1/../roots.$1/one" delete --force same
+	is "$status $(active_keys) $(records | wc -l)" '0 2 1' \
+		"$1: delete of one, by another name of its root"
+	is "$(on_target)" overlay "$1: the other one stays"
+	(cd "$T/roots.$1" && run limited "$shale_runtime" --root two \
+		--shale-runtime-path "$1" delete --force same)
+	nothing_left "$1: nothing is left of two"
+	: "$B1"
+}
+
+# owners_below NAME RUNTIME: keep, commit, another's key
+owners_below()
+{
+	local n script='cat /count 2>/dev/null; echo again >>/count'
+	for n in '' again; do
+		bundle "keep-$1" "$script" \
+			'parent("two") | annotate("onstop"; "keep")'
+		run "$2" run --bundle "$B" "keep-$1"
+		is "$status$out" "0$n" "$1: keep: start, and ${n:-nothing} read"
+		is "$(records)$(mounts_below "$T")" '' \
+			"$1: keep: the key alone stays"
+	done
+	bundle "thief-$1" 'cat /count' \
+		'parent("two") | key("keep-'"$1"'")'
+	run "$2" run --bundle "$B" "thief-$1"
+	refused "$1: another's key is refused" 'not of this container'
+	is "$(active_keys)$(records)" "keep-$1" "$1: and stays"
+	on_store remove "keep-$1" >/dev/null
+	bundle "commit-$1" "$script" \
+		'parent("two") | annotate("onstop"; "commit=done-'"$1"'")'
+	run "$2" run --bundle "$B" "commit-$1"
+	ok "$1: commit: its layer is committed" has "done-$1"
+	nothing_left "$1: commit: nothing else is left"
+}
+
+# refusals_below NAME RUNTIME: before anything is changed
+refusals_below()
+{
+	bundle "full-$1" 'echo ran' 'parent("two")'
+	echo file >"$B/rootfs/file"
+	refuses "$1: a root that is not empty is refused" "'file'" \
+		"$2" run --bundle "$B" "full-$1"
+	rm "$B/rootfs/file"
+	mount -t tmpfs none "$B/rootfs"
+	refuses "$1: a root that is a mount point is refused" 'mount point' \
+		"$2" run --bundle "$B" "full-$1"
+	umount "$B/rootfs"
+	mkdir "$T/fifo.$1"
+	mkfifo "$T/fifo.$1/config.json"
+	refuses "$1: a root that another record has is refused" \
+		'another container' target_on_record "$1" "$2"
+	bundle "mapped-$1" 'echo ran' 'parent("two")
+		| .linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 1000, size: 9}]
+		| .linux.gidMappings = .linux.uidMappings'
+	refuses "$1: a root that is mapped elsewhere is refused" 'not mapped' \
+		"$2" run --bundle "$B" "mapped-$1"
+	bundle "typo-$1" 'echo ran' 'parent("two") | annotate("prent"; "x")'
+	refuses "$1: an unknown annotation is refused" prent \
+		"$2" run --bundle "$B" "typo-$1"
+	bundle "none-$1" 'echo ran' 'parent("nowhere")'
+	refuses "$1: an unknown parent is refused" nowhere \
+		"$2" run --bundle "$B" "none-$1"
+	is "$out" '' "$1: nothing ran"
+	nothing_left "$1: nothing is left of refusals"
+}
+
+target_on_record()
+{
+	local code
+	mkdir -p "/run/shale/runtime/other@0/"
+	ln -s "$B/rootfs" "/run/shale/runtime/other@0/target"
+	"$2" run --bundle "$B" "full-$1"
+	code=$?
+	rm -r "/run/shale/runtime/other@0"
+	return "$code"
+}
+
+store store
+for name in runc crun fdpivot; do
+	plain "$name" "plain-$name" .
+	whole_life "$name" "${name}_below" fsmount
+	[ "$name" = fdpivot ] || mounts_and_masks_hold
+done
+whole_life fdpivot fdpivot_below libmount
+for name in runc crun; do
+	read_only "$name" "${name}_below"
+	stepwise_below "$name" "${name}_below"
+	endings "$name" "${name}_below"
+	bundle_goes "$name" "${name}_below"
+	two_roots "$name"
+	owners_below "$name" "${name}_below"
+done
+refusals_below runc runc_below
+
+# ---- the words of a line ----
+bundle words 'cat /added' 'parent("two")'
+while IFS='|' read -r name words; do
+	words=${words//ROOT/$T/words}
+	words=${words//BUNDLE/$B}
+	words=${words//STORE/$S}
+	# shellcheck disable=SC2086
+	run limited "$shale_runtime" --shale-runtime-path "$name" $words
+	is "$status$out" 0second "$name $words"
+	nothing_left "$name: and nothing is left"
+done <<'END'
+runc|--root ROOT --shale-root STORE run -b BUNDLE w
+runc|-root ROOT --shale-root=STORE run -bundle BUNDLE w
+runc|--shale-root STORE -root=ROOT run --bundle=BUNDLE w
+runc|--shale-root STORE --root ROOT -debug=false run w --bundle BUNDLE
+runc|--shale-root STORE --root ROOT -- run --bundle BUNDLE w
+crun|--roo ROOT --shale-root STORE run -b BUNDLE w
+crun|--shale-root STORE --roo=ROOT run -bBUNDLE w
+crun|--shale-root STORE --root ROOT run --bund BUNDLE w
+crun|--shale-root STORE --root ROOT run --bun=BUNDLE -- w
+crun|--shale-root STORE --root ROOT run -b BUNDLE --config config.json w
+crun|--shale-root STORE --root ROOT run -b BUNDLE -f BUNDLE/config.json w
+END
+(cd "$B" && runc_below run here) >"$T/here"
+is "$(cat "$T/here")" second 'the bundle is the working directory'
+jq '.annotations |= with_entries(.key |= sub("org"; "\u00e9"))' \
+	"$B/config.json" >"$B/new"
+sed 's/é/\\u006frg/' "$B/new" >"$B/config.json"
+rm "$B/new"
+run runc_below run --bundle "$B" escaped
+is "$status$out" 0second 'an annotation written with escapes is seen'
+bundle words 'echo ran' '.process.env += ["X=org.shale.parent"]'
+(cd "$B/rootfs" && fill_base)
+run runc_below run --bundle "$B" words
+is "$status$out" 0ran 'elsewhere in the file it means nothing'
+
+# ---- rules ----
+bundle ruled 'cat /added' 'parent("two")'
+jq -n --arg root "$S" --arg runc "$T/runc" '{$root, runtime: "runc", policy:
+	[{runtime_root: $runc, parents: ["two"]}]}' >"$T/shale.json"
+run limited "$shale_runtime" --shale-config "$T/shale.json" \
+	--root "$T/runc" run --bundle "$B" ruled
+is "$status$out" 0second 'a rule allows it'
+run limited "$shale_runtime" --shale-config "$T/shale.json" \
+	--log "$T/log" --log-format json --root "$T/other" \
+	run --bundle "$B" ruled
+refused 'and not below another --root' 'no rule allows.*shale\.json'
+like "$(jq -r .msg "$T/log")" 'no rule allows' 'the engine is told in its log'
+nothing_left 'rules: nothing is left'
+
+# ---- left behind ----
+bundle behind 'sleep 100' 'parent("two")'
+ok 'behind: create' runc_below create --bundle "$B" behind
+ok 'behind: cleanup' on_store cleanup
+is "$(on_target)$(records | wc -l)" overlay1 \
+	'behind: cleanup leaves a container that is there'
+run runc delete --force behind
+is "$(on_target)" overlay 'behind: the real runtime leaves the mount'
+ok 'behind: the next create takes its place' \
+	runc_below create --bundle "$B" behind
+is "$(on_target)" overlay 'behind: with one mount'
+run unshare --mount --propagation private "$shale_runtime" \
+	--shale-runtime-path runc --shale-root "$S" --root "$T/runc" \
+	delete --force behind
+is "$status" 0 'behind: delete in another mount namespace'
+like "$err" 'not on .* in this mount namespace' 'behind: says what it left'
+is "$(on_target)$(records | wc -l)" overlay1 'behind: and leaves it'
+run runc_below delete --force behind
+nothing_left 'behind: delete in its own cleans up'
+ok 'boot: create' runc_below create --bundle "$B" behind
+run runc delete --force behind
+umount "$B/rootfs"
+mkdir "$T/runc/behind" # as it would be on a disk
+ln -sfn 00000000-0000-0000-0000-000000000000 \
+	"/run/shale/runtime/$(records)/boot"
+run on_store cleanup
+nothing_left 'boot: what is of another boot is removed'
+rmdir "$T/runc/behind"
+
+# ---- at once ----
+at_once runc_below runtime
+nothing_left 'at once: nothing is left'
+bundle long 'sleep 100' 'parent("two")'
+runc_below run --bundle "$B" long </dev/null &
+pid=$!
+ok 'long: it runs' wait_for running runc_below long
+ok 'long: delete --force under its run' runc_below delete --force long
+wait $pid
+is "$?" 137 'long: the run ends as the container did'
+nothing_left 'long: nothing is left'
+
+# ---- many with a pattern ----
+for n in 1 2; do
+	bundle "many-$n" 'sleep 100' 'parent("two")'
+	run crun_below run -d -b "$B" "many-$n"
+done
+is "$(records | wc -l)" 2 'two containers'
+run crun_below delete -f --regex 'many-.*'
+[ "$status" -eq 0 ] || crun_below delete --force many-1
+nothing_left 'delete --regex: nothing is left of both'
+
+# ---- signals to us are signals to the runtime ----
+cat >"$T/traps" <<'END'
+#!/bin/bash
+case " $* " in
+*' run '* | *' create '*)
+	for s in HUP INT TERM USR1 USR2 WINCH CONT; do
+		# shellcheck disable=SC2064
+		trap "echo $s >>'$0.log'" "$s"
+	done
+	trap 'echo end >>"$0.log"; exit 5' QUIT
+	echo $$ >"$0.pid"
+	while :; do sleep 0.01; done ;;
+*) exit 1 ;;
+esac
+END
+chmod 755 "$T/traps"
+bundle traps x 'parent("two")'
+# With job control, or the shell has INT and QUIT ignored in what it starts.
+set -m
+"$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	run --bundle "$B" traps </dev/null &
+pid=$!
+set +m
+ok 'the runtime runs' poll test -s "$T/traps.pid"
+is "$(on_target)" overlay 'on a mounted root'
+for s in HUP INT TERM USR1 USR2 WINCH CONT; do
+	kill -$s $pid
+	poll grep -qs "^$s\$" "$T/traps.log"
+	result $? "SIG$s is passed on"
+done
+kill -QUIT $pid
+ended() { ! kill -0 "$1" 2>/dev/null; }
+poll ended "$pid" || kill -KILL "$pid"
+wait $pid
+is "$?" 5 'and it ends with the exit code of the runtime'
+nothing_left 'and leaves nothing'
+rm "$T/traps.pid"
+"$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	create --bundle "$B" traps &
+pid=$!
+poll test -s "$T/traps.pid"
+child=$(cat "$T/traps.pid")
+kill -KILL $pid
+wait $pid 2>/dev/null
+ok 'killed, it takes the runtime with it' poll ended "$child"
+is "$(on_target)$(records | wc -l)" overlay1 'and leaves its record'
+run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	delete traps
+nothing_left 'delete of the absent container cleans up'
+cat >"$T/traps" <<'END'
+#!/bin/bash
+case " $* " in
+*' create '*) ;;
+*) exit 1 ;;
+esac
+exec 2>&1
+grep -E '^Sig(Blk|Ign)' /proc/self/status
+for fd in /proc/$$/fd/*; do
+	fd=${fd##*/}
+	[ "$fd" = 255 ] ||
+		echo "fd $fd $(readlink "/proc/$$/fd/$fd" | tr -d 0-9)"
+done
+[ "${LISTEN_PID:-}" != $$ ] || echo "sockets are ours"
+pwd
+END
+as_process='trap "" USR2 PIPE CHLD
+	exec 7<"$0" 9>/dev/null
+	export LISTEN_PID=$$ LISTEN_FDS=1
+	cd /usr && exec "$@"'
+run bash -c "$as_process" "$T/traps" "$T/traps" create
+want=$out
+run bash -c "$as_process" "$T/traps" "$shale_runtime" \
+	--shale-runtime-path "$T/traps" --shale-root "$S" \
+	create --bundle "$B" traps
+is "$status $out" "0 $want" \
+	'signals, descriptors, sockets and directory are the caller'"'"'s'
+like "$out" 'fd 7 .*fd 9.*sockets are ours.*/usr' 'and they were looked at'
+run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	delete traps
+nothing_left 'and nothing is left'
+printf '#!/bin/sh\nkill -SEGV $$\n' >"$T/traps"
+run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	create --bundle "$B" traps
+is "$status" 139 'it ends by the signal that ended the runtime'
+nothing_left 'and leaves nothing'
+done_testing
