@@ -48,6 +48,9 @@ static int enter(int parent_fd, const char *name, const char *path, bool create,
 			"'%s' belongs to uid %u with mode %o: it should be uid %u's, whom alone it lets write",
 			path, (unsigned int)st.st_uid, st.st_mode & 07777,
 			(unsigned int)geteuid());
+	/* Another door may have made it for itself alone. */
+	if (create && !(st.st_mode & S_IXOTH) && fchmod(fd, 0711) < 0)
+		return error_errno(err, errno, "let others search '%s'", path);
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

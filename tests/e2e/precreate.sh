@@ -13,6 +13,7 @@ here=$(dirname "$0")
 needs_root
 needs jq busybox
 own_run
+mkdir -m 700 /run/shale # as another door makes it
 
 store store
 id=$(printf '%064d' 1)
