@@ -27,14 +27,21 @@
 
 /* ---- directories ---- */
 
-/* Only search for others: a mapped root has to come through. */
+/*
+ * What is on the way has SHARED, so that a mapped root comes through to what
+ * is its own; the container's directory has OWN: nobody else may run what its
+ * image has as setuid root.
+ */
+#define SHARED 0711
+#define OWN 0700
+
 static int enter(int parent_fd, const char *name, const char *path, bool create,
-		 int *ret_fd, struct shale_error *err)
+		 mode_t mode, int *ret_fd, struct shale_error *err)
 {
 	auto_fd fd = -1;
 	struct stat st;
 
-	if (create && mkdirat(parent_fd, name, 0711) < 0 && errno != EEXIST)
+	if (create && mkdirat(parent_fd, name, mode) < 0 && errno != EEXIST)
 		return error_errno(err, errno, "create '%s'", path);
 	fd = openat(parent_fd, name,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -49,7 +56,8 @@ static int enter(int parent_fd, const char *name, const char *path, bool create,
 			path, (unsigned int)st.st_uid, st.st_mode & 07777,
 			(unsigned int)geteuid());
 	/* Another door may have made it for itself alone. */
-	if (create && !(st.st_mode & S_IXOTH) && fchmod(fd, 0711) < 0)
+	if (create && mode == SHARED && !(st.st_mode & S_IXOTH) &&
+	    fchmod(fd, SHARED) < 0)
 		return error_errno(err, errno, "let others search '%s'", path);
 	*ret_fd = take_fd(&fd);
 	return 0;
@@ -78,8 +86,10 @@ static int enter_door(const char *door, bool create,
 
 	run_path(run);
 	(void)snprintf(ret_path, PATH_MAX / 3, "%s/%s", run, door);
-	r = enter(AT_FDCWD, run, run, create, &run_fd, err);
-	return r < 0 ? r : enter(run_fd, door, ret_path, create, ret_fd, err);
+	r = enter(AT_FDCWD, run, run, create, SHARED, &run_fd, err);
+	return r < 0 ? r
+		     : enter(run_fd, door, ret_path, create, SHARED, ret_fd,
+			     err);
 }
 
 static bool is_name(const char *text)
@@ -99,7 +109,7 @@ static int enter_locked(int door_fd, const char *name, const char *path,
 	for (int i = 0; i < LOCK_TRIES; i++) {
 		auto_fd fd = -1;
 		struct stat held, there;
-		int r = enter(door_fd, name, path, create, &fd, err);
+		int r = enter(door_fd, name, path, create, OWN, &fd, err);
 
 		if (r < 0)
 			return r;
@@ -306,7 +316,8 @@ int attachment_put(const struct attachment *a, int mount_fd,
 	uint64_t dir_id, target_id;
 	auto_fd target_fd = -1;
 	char path[32];
-	int r = enter(a->dir_fd, "rootfs", a->target, true, &target_fd, err);
+	int r = enter(a->dir_fd, "rootfs", a->target, true, OWN, &target_fd,
+		      err);
 
 	if (r == 0)
 		r = fs_mnt_id(a->dir_fd, "", &dir_id);

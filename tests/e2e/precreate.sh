@@ -112,8 +112,11 @@ precreate
 is "$(cat "$rootfs/added")" second 'the snapshot is mounted where it says'
 is "$(active_keys)" "$id" 'the key is the id of cgroupsPath'
 is "$(stat -c %a /run/shale /run/shale/precreate "/run/shale/precreate/$id" \
-	"/run/shale/precreate/$id/record" | tr '\n' ' ')" '711 711 711 600 ' \
-	'others come through to the root, and read no record'
+	"/run/shale/precreate/$id/record" | tr '\n' ' ')" '711 711 700 600 ' \
+	"others come through to what is theirs, and into no container's"
+refuses 'so nobody runs what an image has as setuid root' 'ermission denied' \
+	setpriv --reuid 1000 --regid 1000 --clear-groups \
+	sh -c 'exec "$0" id' "$rootfs/bin/busybox"
 refuses 'the key of a mount can not be removed' 'mounted' on_store remove "$id"
 refuses 'nor committed' 'mounted' on_store commit x "$id"
 echo written >"$rootfs/written"
