@@ -23,6 +23,7 @@
 #define TAKES_PARENT 2u
 #define TAKES_KINDS 4u
 #define TAKES_KEEP 8u
+#define TAKES_DIR 16u /* and --timeout */
 
 /* What a verb wants of the store. */
 enum needs {
@@ -64,6 +65,8 @@ extern const struct verb *const verbs[];
  * @root, @snapshotter, @config_file: NULL where not said
  * @parent: of --parent; NULL where not said
  * @flags:  of --keep and --freeze, SHALE_COMMIT_*
+ * @dir:    of --dir; NULL where not said
+ * @timeout_s: of --timeout; 0 where not said
  * @kinds:  of --kind, a bit 1 << SHALE_KIND_*; 0 where not said
  * @labels: of options_label: key, value, ..., NULL; a value is NULL where there was
  *          no '='
@@ -76,6 +79,8 @@ struct cli {
 	const char *root, *snapshotter, *config_file;
 	bool json, wants_help, wants_version;
 	const char *parent;
+	const char *dir;
+	uint64_t timeout_s;
 	unsigned int kinds, flags;
 	const char **labels;
 	size_t label_count;

@@ -11,7 +11,11 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "number.h"
 #include "scope.h"
+
+/* A day, in seconds. */
+#define TIMEOUT_MAX 86400
 
 enum {
 	OPTION_ROOT = 256,
@@ -24,6 +28,8 @@ enum {
 	OPTION_KIND,
 	OPTION_KEEP,
 	OPTION_FREEZE,
+	OPTION_DIR,
+	OPTION_TIMEOUT,
 };
 
 static const struct option long_options[] = {
@@ -38,6 +44,8 @@ static const struct option long_options[] = {
 	{ "kind", required_argument, NULL, OPTION_KIND },
 	{ "keep", no_argument, NULL, OPTION_KEEP },
 	{ "freeze", no_argument, NULL, OPTION_FREEZE },
+	{ "dir", required_argument, NULL, OPTION_DIR },
+	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -106,6 +114,16 @@ static int read_kind(struct cli *cli, const char *word)
 			   word);
 }
 
+static int read_timeout(struct cli *cli, const char *word)
+{
+	if (number_parse(word, TIMEOUT_MAX, &cli->timeout_s) < 0 ||
+	    !cli->timeout_s)
+		return usage_error(cli,
+				   "a timeout is 1 to %d seconds, not '%s'",
+				   TIMEOUT_MAX, word);
+	return 0;
+}
+
 static const char *option_name(int option)
 {
 	const struct option *o = long_options;
@@ -140,6 +158,9 @@ static bool is_taken(const struct cli *cli, int option)
 	case OPTION_KEEP:
 	case OPTION_FREEZE:
 		return (options & TAKES_KEEP) != 0;
+	case OPTION_DIR:
+	case OPTION_TIMEOUT:
+		return (options & TAKES_DIR) != 0;
 	default:
 		return true;
 	}
@@ -182,6 +203,11 @@ static int read_option(struct cli *cli, int option, char **argv)
 	case OPTION_FREEZE:
 		cli->flags |= SHALE_COMMIT_FREEZE;
 		return 0;
+	case OPTION_DIR:
+		cli->dir = optarg;
+		return 0;
+	case OPTION_TIMEOUT:
+		return read_timeout(cli, optarg);
 	case ':':
 		return usage_error(cli, "option '--%s' needs an argument",
 				   option_name(optopt));

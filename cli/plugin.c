@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * shale plugin show: what a snapshotter says of itself.
+ * shale plugin: show, what a snapshotter says of itself; and test, whether it
+ * is true (plugin_test.c).
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "output.h"
+#include "plugin_test.h"
 #include "text.h"
 #include "verbs.h"
 
@@ -116,24 +118,32 @@ static void print_text(const struct shale_snapshotter *table)
 	out_text("\n");
 }
 
+static bool is_test(const struct cli *cli)
+{
+	return !strcmp(cli->operands[0], "test");
+}
+
 static int check(struct cli *cli)
 {
+	if (is_test(cli))
+		return plugin_test_check(cli);
 	if (strcmp(cli->operands[0], "show") != 0)
-		return usage_error(cli, "'%s' is not known, only 'show'",
+		return usage_error(cli,
+				   "'%s' is not known, only 'show' and 'test'",
 				   cli->operands[0]);
+	if (cli->operand_count > 2)
+		return usage_error(cli, "too many arguments, from '%s' on",
+				   cli->operands[2]);
+	if (cli->dir || cli->timeout_s)
+		return usage_error(cli, "--dir and --timeout belong to 'test'");
 	return 0;
 }
 
-static int run(struct cli *cli)
+static int show(struct cli *cli, const char *name)
 {
 	const struct shale_snapshotter *table;
-	const char *name;
-	int r;
+	int r = shale_plugin_load(name, &cli->plugin, &cli->err);
 
-	name = options_snapshotter(cli, cli->operands[1]);
-	if (!name)
-		return -cli->err.code;
-	r = shale_plugin_load(name, &cli->plugin, &cli->err);
 	if (r < 0)
 		return r;
 	table = shale_plugin_table(cli->plugin);
@@ -144,16 +154,30 @@ static int run(struct cli *cli)
 	return 0;
 }
 
+static int run(struct cli *cli)
+{
+	const char *name = options_snapshotter(cli, cli->operands[1]);
+
+	if (!name)
+		return -cli->err.code;
+	return is_test(cli) ? plugin_test_run(cli, name) : show(cli, name);
+}
+
 const struct verb plugin_verb = {
 	.name = "plugin",
-	.usage = "plugin show NAME|PATH",
-	.summary = "show what a snapshotter offers",
+	.usage =
+		"plugin show NAME|PATH | plugin test NAME|PATH [TEST...] [--dir DIR] [--timeout SECONDS]",
+	.summary = "show what a snapshotter offers, or test it",
 	.details =
 		"NAME is overlay, which is built in, or a file of the plugin "
 		"directory without .so;\nPATH has a '/' in it. The plugin's code "
-		"is loaded.\n",
+		"is loaded.\n\n"
+		"test runs the tests that every snapshotter has to pass, or "
+		"those that are named,\non new stores below DIR, $TMPDIR or /tmp, "
+		"and prints TAP. Some need root.\n",
 	.least = 2,
-	.most = 2,
+	.most = -1,
+	.options = TAKES_DIR,
 	.check = check,
 	.run = run,
 };

@@ -106,6 +106,12 @@ misused 'a label twice' "'a' is given twice" \
 misused 'label: a word without =' "K=V, not 'a'" "$shale" label k a
 misused 'plugin: an unknown word' "'hide' is not known" \
 	"$shale" plugin hide overlay
+misused 'plugin show: too many arguments' "too many arguments, from 'x' on" \
+	"$shale" plugin show overlay x
+misused 'plugin show --dir' "belong to 'test'" \
+	"$shale" plugin show overlay --dir /
+misused 'plugin test: a timeout of no number' "1 to 86400 seconds, not '0'" \
+	"$shale" plugin test overlay --timeout 0
 
 while read -r verb least most; do
 	words=(one two three four)
@@ -134,7 +140,7 @@ exists 1 1
 stat 1 1
 label 2
 usage 1 1
-plugin 2 2
+plugin 2
 VERBS
 for verb in ls active tree cleanup; do
 	misused "$verb: no arguments" 'too many arguments' \
