@@ -21,6 +21,7 @@
 
 #include "error.h"
 #include "fs.h"
+#include "native.h"
 #include "scope.h"
 #include "staging.h"
 
@@ -79,6 +80,8 @@ int format_check_root(const struct overlay *ov, struct shale_error *err)
 		return error_fail(err, EPERM,
 				  "it belongs to uid %u, not to uid %u",
 				  st.st_uid, geteuid());
+	if (ov->driver->is_copying) /* a new store tries it: native.h */
+		return 0;
 	return check_filesystem(ov, ov->root_fd, STORE_REMEDY, err);
 }
 
@@ -210,7 +213,7 @@ static int create_all(struct overlay *ov, struct shale_error *err)
 		return error_errno(err, -r, "create 'lock'");
 	if (fsync(ov->root_fd) < 0)
 		return error_errno(err, errno, "sync it");
-	if (symlinkat(OVERLAY_FORMAT, ov->root_fd, "format") < 0 &&
+	if (symlinkat(ov->driver->format, ov->root_fd, "format") < 0 &&
 	    errno != EEXIST)
 		return error_errno(err, errno, "create 'format'");
 	return fsync(ov->root_fd) < 0 ? error_errno(err, errno, "sync it") : 0;
@@ -225,7 +228,10 @@ int format_create(struct overlay *ov, struct shale_error *err)
 		return 0;
 	r = check_empty(ov, err);
 	if (r == 0)
-		r = check_attributes(ov, ov->root_fd, STORE_REMEDY, err);
+		r = ov->driver->is_copying
+			    ? native_check_new(ov, err)
+			    : check_attributes(ov, ov->root_fd, STORE_REMEDY,
+					       err);
 	return r < 0 ? r : create_all(ov, err);
 }
 
@@ -241,11 +247,11 @@ static int check_format(const struct overlay *ov, struct shale_error *err)
 			"it is not a store: it has no symlink 'format'; prepare or view makes one of an empty directory");
 	if (r < 0)
 		return error_errno(err, -r, "read 'format'");
-	if (strcmp(text, OVERLAY_FORMAT) != 0)
+	if (strcmp(text, ov->driver->format) != 0)
 		return error_fail(
 			err, EMEDIUMTYPE,
-			"its format is '%s' and this version knows '%s' alone",
-			text, OVERLAY_FORMAT);
+			"its format is '%s', and the snapshotter '%s' knows '%s' alone",
+			text, ov->driver->name, ov->driver->format);
 	if (fstat(ov->root_fd, &st) < 0)
 		return error_errno(err, errno, "stat");
 	if (st.st_mode & 077)

@@ -72,12 +72,13 @@ static int probe(const char *upper)
 	return -EINVAL;
 }
 
-int inuse_check_mounted(const struct record *record, int fs_fd,
-			struct shale_error *err)
+int inuse_check_mounted(const struct overlay *ov, const struct record *record,
+			int fs_fd, struct shale_error *err)
 {
 	char upper[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
 
-	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id)
+	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id ||
+	    ov->driver->is_copying)
 		return 0;
 	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fs_fd);
 	if (probe(upper) != -EBUSY)
@@ -97,7 +98,7 @@ int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 		return 0;
 	if (upper_open_fs(ov, record, O_PATH, &fs_fd, NULL) < 0)
 		return 0;
-	return inuse_check_mounted(record, fs_fd, err);
+	return inuse_check_mounted(ov, record, fs_fd, err);
 }
 
 /* A check or a cleanup holds it for microseconds: only a commit, a removal, or

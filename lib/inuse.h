@@ -29,8 +29,8 @@ long inuse_user_pid(const struct record *record);
  *
  * Return: 0 or -EBUSY with a sentence.
  */
-int inuse_check_mounted(const struct record *record, int fs_fd,
-			struct shale_error *err);
+int inuse_check_mounted(const struct overlay *ov, const struct record *record,
+			int fs_fd, struct shale_error *err);
 
 /**
  * inuse_check_unnamed - no overlay is mounted on it for a user without a pid

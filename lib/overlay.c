@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The built-in overlay snapshotter: its table, opening and closing.
+ * The tables of overlay, which is built in, and native, and what both share in
+ * opening and closing a store.
  */
 #include "overlay.h"
 
@@ -175,17 +176,19 @@ static int configure_one(struct overlay *ov, const char *key, const char *value,
 		return set_durability(ov, value, err);
 	if (!strcmp(key, "lock_timeout_ms"))
 		return set_lock_timeout(ov, value, err);
-	if (!strcmp(key, "mount_option"))
+	if (!strcmp(key, "mount_option") && !ov->driver->is_copying)
 		return add_mount_option(ov, value, err);
 	if (!strcmp(key, "allow_mount_option"))
 		return allow_mount_option(ov, value, err);
-	if (!strcmp(key, "upper"))
+	if (!strcmp(key, "upper") && !ov->driver->is_copying)
 		return add_upper(ov, value, err);
 	if (!strcmp(key, "create"))
 		return set_flag(create, key, value, err);
 	if (!strcmp(key, "any_filesystem"))
 		return set_flag(&ov->any_filesystem, key, value, err);
-	return error_fail(err, EINVAL, "configuration: unknown key '%s'", key);
+	return error_fail(err, EINVAL,
+			  "configuration: the snapshotter '%s' knows no '%s'",
+			  ov->driver->name, key);
 }
 
 static int configure(struct overlay *ov, const char *const *config,
@@ -225,9 +228,10 @@ static bool in_user_namespace(void)
 	       strtoul(next, &next, 10) != UINT32_MAX;
 }
 
-static int overlay_open(const struct shale_host *host, int root_fd,
-			const char *root_path, const char *const *config,
-			void **ret_self, struct shale_error *err)
+static int open_as(const struct driver *driver, const struct shale_host *host,
+		   int root_fd, const char *root_path,
+		   const char *const *config, void **ret_self,
+		   struct shale_error *err)
 {
 	__attribute__((cleanup(drop_overlay))) struct overlay *ov =
 		calloc(1, sizeof(*ov));
@@ -237,6 +241,7 @@ static int overlay_open(const struct shale_host *host, int root_fd,
 	if (!ov)
 		return error_fail(err, ENOMEM, "open '%s': out of memory",
 				  root_path);
+	ov->driver = driver;
 	ov->host = host;
 	ov->root_fd = ov->staging_fd = ov->trash_fd = ov->lock_fd = -1;
 	ov->room_fd[ROOM_ACTIVE] = ov->room_fd[ROOM_SNAPSHOTS] = -1;
@@ -265,29 +270,52 @@ static int overlay_open(const struct shale_host *host, int root_fd,
 	return 0;
 }
 
+static const struct driver overlay_driver = { .name = "overlay",
+					      .format = "1" };
+static const struct driver native_driver = { .name = "native",
+					     .format = "native-1",
+					     .is_copying = true };
+
+static int overlay_open(const struct shale_host *host, int root_fd,
+			const char *root_path, const char *const *config,
+			void **ret_self, struct shale_error *err)
+{
+	return open_as(&overlay_driver, host, root_fd, root_path, config,
+		       ret_self, err);
+}
+
+static int native_open(const struct shale_host *host, int root_fd,
+		       const char *root_path, const char *const *config,
+		       void **ret_self, struct shale_error *err)
+{
+	return open_as(&native_driver, host, root_fd, root_path, config,
+		       ret_self, err);
+}
+
+/* All but the name, the description and open. */
+#define OPERATIONS                                                         \
+	.size = sizeof(struct shale_snapshotter), .abi = SHALE_PLUGIN_ABI, \
+	.version = PACKAGE_VERSION, .features = SHALE_FEAT_PARALLEL,       \
+	.close = overlay_close, .prepare = overlay_prepare,                \
+	.view = overlay_view, .mounts = overlay_mounts,                    \
+	.commit = overlay_commit, .remove = overlay_remove,                \
+	.parent = overlay_parent, .exists = overlay_exists,                \
+	.delete_ = overlay_delete, .walk = overlay_walk,                   \
+	.active = overlay_active, .stat = overlay_stat,                    \
+	.update = overlay_update, .usage = overlay_usage,                  \
+	.cleanup = overlay_cleanup, .check = overlay_check,                \
+	.verify = overlay_verify
+
 const struct shale_snapshotter overlay_snapshotter = {
-	.size = sizeof(overlay_snapshotter),
-	.abi = SHALE_PLUGIN_ABI,
 	.name = "overlay",
-	.version = PACKAGE_VERSION,
 	.description = "layers joined by overlayfs",
-	.features = SHALE_FEAT_PARALLEL,
 	.open = overlay_open,
-	.close = overlay_close,
-	.prepare = overlay_prepare,
-	.view = overlay_view,
-	.mounts = overlay_mounts,
-	.commit = overlay_commit,
-	.remove = overlay_remove,
-	.parent = overlay_parent,
-	.exists = overlay_exists,
-	.delete_ = overlay_delete,
-	.walk = overlay_walk,
-	.active = overlay_active,
-	.stat = overlay_stat,
-	.update = overlay_update,
-	.usage = overlay_usage,
-	.cleanup = overlay_cleanup,
-	.check = overlay_check,
-	.verify = overlay_verify,
+	OPERATIONS,
+};
+
+const struct shale_snapshotter native_snapshotter = {
+	.name = "native",
+	.description = "whole copies, for where overlayfs can't be",
+	.open = native_open,
+	OPERATIONS,
 };

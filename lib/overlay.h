@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The overlay snapshotter's handle, shared by the files that implement its
- * operations, and the names of what a store holds.  shale-store(5) is the
- * manual of the layout.
+ * The handle of a store, shared by the files that implement the operations of
+ * overlay and native, and the names of what a store holds.  shale-store(5) is
+ * the manual of the layout.
  */
 #ifndef LIB_OVERLAY_H
 #define LIB_OVERLAY_H
@@ -14,16 +14,16 @@
 #include "id.h"
 #include "snapshotter.h"
 
-#define OVERLAY_FORMAT "1"
-
 enum room { ROOM_ACTIVE, ROOM_SNAPSHOTS };
 
 enum durability { DURABLE_NONE, DURABLE_LAYER, DURABLE_ALL };
 
 struct cache;
+struct driver;
 struct record;
 
 struct overlay {
+	const struct driver *driver;
 	const struct shale_host *host;
 	char *root_path;
 	int root_fd;
@@ -42,7 +42,19 @@ struct overlay {
 	struct cache *cache;
 };
 
-extern const struct shale_snapshotter overlay_snapshotter;
+/**
+ * struct driver - where the snapshotters of this store differ
+ * @name:    the snapshotter's
+ * @format:  what `format` leads to; a store belongs to one snapshotter
+ * @is_copying: each snapshot has all its files, and is mounted by a bind; else
+ *           it has what it changes, and overlayfs joins it with its parents
+ */
+struct driver {
+	const char *name, *format;
+	bool is_copying;
+};
+
+extern const struct shale_snapshotter overlay_snapshotter, native_snapshotter;
 
 /** overlay_cancelled - whether the host said stop */
 static inline bool overlay_cancelled(const struct overlay *ov)

@@ -48,6 +48,11 @@ static int check_rebase(struct commitment *c, const char *parent,
 	if (*c->active->parent_id)
 		return error_fail(err, EINVAL, "its parent is '%s', not '%s'",
 				  c->active->parent, parent);
+	if (c->ov->driver->is_copying)
+		return error_fail(
+			err, EOPNOTSUPP,
+			"the snapshotter '%s' gives no parent to what was prepared without",
+			c->ov->driver->name);
 	r = name_check(parent, "parent", err);
 	if (r == 0)
 		r = record_find(c->ov, parent, &c->rebase, err);
@@ -114,7 +119,7 @@ static int hold(struct commitment *c, struct shale_error *err)
 	if (r == 0)
 		r = inuse_check_user(c->active, err);
 	if (r == 0)
-		r = inuse_check_mounted(c->active, c->fs_fd, err);
+		r = inuse_check_mounted(c->ov, c->active, c->fs_fd, err);
 	if (r == 0)
 		r = volatile_check(c->active, err);
 	if (r == 0)
@@ -258,7 +263,7 @@ static int commit(struct commitment *c, struct shale_error *err)
 		return commitment_gather(c, err);
 	r = commitment_certify(c, c->dir_fd, c->fs_fd, err);
 	if (r == 0) /* syncing may have taken minutes */
-		r = inuse_check_mounted(c->active, c->fs_fd, err);
+		r = inuse_check_mounted(c->ov, c->active, c->fs_fd, err);
 	if (r == 0)
 		r = publish(c, trash, err);
 	trash_empty(c->ov, trash);

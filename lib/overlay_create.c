@@ -13,6 +13,7 @@
 #include "error.h"
 #include "facts.h"
 #include "labels.h"
+#include "native.h"
 #include "options.h"
 #include "overlay.h"
 #include "record.h"
@@ -28,6 +29,7 @@ struct creation {
 	const char *key;
 	char id[ID_SIZE];
 	struct record *parent; /* NULL for none */
+	int parent_fd;	       /* its directory, until the key is published */
 	char **labels;
 	char *upper; /* what upper_create made, as long as nobody has it */
 };
@@ -35,6 +37,7 @@ struct creation {
 static void creation_drop(struct creation *creation)
 {
 	drop_record(&creation->parent);
+	drop_fd(&creation->parent_fd);
 	drop_labels(&creation->labels);
 	upper_remove(creation->ov, creation->upper);
 	free(creation->upper);
@@ -62,6 +65,8 @@ static int check_parent(struct creation *creation, const char *parent,
 
 static bool is_bind(const struct creation *creation)
 {
+	if (creation->ov->driver->is_copying)
+		return true;
 	if (creation->kind == SHALE_KIND_ACTIVE)
 		return !creation->parent;
 	return !creation->parent || !*creation->parent->parent_id;
@@ -126,20 +131,38 @@ static int check_free(const struct creation *creation, struct shale_error *err)
 	return facts_check_free(creation->ov, creation->id, creation->key, err);
 }
 
+static int no_parent(const struct creation *creation, struct shale_error *err)
+{
+	return error_fail(err, ENOENT, "parent '%s': no such snapshot",
+			  creation->parent->name);
+}
+
+/* While it is open no other directory gets its inode number. */
+static int open_parent(struct creation *creation, struct shale_error *err)
+{
+	if (!creation->parent)
+		return 0;
+	creation->parent_fd = openat(
+		creation->ov->room_fd[ROOM_SNAPSHOTS], creation->parent->id,
+		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (creation->parent_fd < 0 && errno == ENOENT)
+		return no_parent(creation, err);
+	return creation->parent_fd < 0
+		       ? error_errno(err, errno, "open 'snapshots/%s'",
+				     creation->parent->id)
+		       : 0;
+}
+
 /* The root directory looks like the parent's; 0755 and ours without one. */
 static int make_fs(const struct creation *creation, int dir_fd)
 {
 	struct stat st = { .st_mode = 0755,
 			   .st_uid = geteuid(),
 			   .st_gid = getegid() };
-	char path[ID_SIZE + sizeof("/fs")];
 
-	if (creation->parent) {
-		(void)stpcpy(stpcpy(path, creation->parent->id), "/fs");
-		if (fstatat(creation->ov->room_fd[ROOM_SNAPSHOTS], path, &st,
-			    AT_SYMLINK_NOFOLLOW) < 0)
-			return -errno;
-	}
+	if (creation->parent &&
+	    fstatat(creation->parent_fd, "fs", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
 	return dir_create(dir_fd, "fs", st.st_mode & 07777, st.st_uid,
 			  st.st_gid);
 }
@@ -163,10 +186,16 @@ static int open_place(struct creation *creation, const struct staged *staged,
 	return r;
 }
 
-static int make_dirs(const struct creation *creation, int dir_fd)
+static int make_dirs(const struct creation *creation, int dir_fd,
+		     struct shale_error *err)
 {
 	int r = 0;
 
+	if (creation->ov->driver->is_copying && creation->parent)
+		return creation->kind == SHALE_KIND_ACTIVE
+			       ? native_copy(creation->ov, creation->parent,
+					     creation->parent_fd, dir_fd, err)
+			       : 0;
 	if (creation->kind == SHALE_KIND_ACTIVE || !creation->parent)
 		r = make_fs(creation, dir_fd);
 	if (r == 0 && creation->kind == SHALE_KIND_ACTIVE && creation->parent)
@@ -181,11 +210,13 @@ static int build(struct creation *creation, const struct staged *staged,
 		 struct shale_error *err)
 {
 	auto_fd place_fd = -1;
-	int r = open_place(creation, staged, &place_fd, err);
+	int r = open_parent(creation, err);
 
+	if (r == 0)
+		r = open_place(creation, staged, &place_fd, err);
 	if (r < 0)
 		return r;
-	r = make_dirs(creation, place_fd);
+	r = make_dirs(creation, place_fd, err);
 	if (r == 0 && label(creation, SHALE_LABEL_VOLATILE))
 		r = volatile_write(staged->fd);
 	if (r == 0)
@@ -201,16 +232,22 @@ static int build(struct creation *creation, const struct staged *staged,
 static int check_under_lock(const struct creation *creation,
 			    struct shale_error *err)
 {
+	struct stat held, there;
 	int r = check_free(creation, err);
 
 	if (r < 0 || !creation->parent)
 		return r;
 	r = record_is_there(creation->ov, ROOM_SNAPSHOTS, creation->parent->id,
 			    creation->parent->name, err);
-	if (r == 0)
-		return error_fail(err, ENOENT, "parent '%s': no such snapshot",
-				  creation->parent->name);
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	/* Another one of that name is not what was copied. */
+	if (r == 0 || fstat(creation->parent_fd, &held) < 0 ||
+	    fstatat(creation->ov->room_fd[ROOM_SNAPSHOTS], creation->parent->id,
+		    &there, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    held.st_ino != there.st_ino)
+		return no_parent(creation, err);
+	return 0;
 }
 
 static int publish(const struct creation *creation, struct staged *staged,
@@ -282,7 +319,8 @@ int overlay_prepare(void *self, const char *key, const char *parent,
 {
 	auto_creation creation = { .ov = self,
 				   .kind = SHALE_KIND_ACTIVE,
-				   .key = key };
+				   .key = key,
+				   .parent_fd = -1 };
 	int r = check_arguments(&creation, key, parent, opts, err);
 
 	if (r == 0)
@@ -294,9 +332,9 @@ int overlay_prepare(void *self, const char *key, const char *parent,
 int overlay_view(void *self, const char *key, const char *parent,
 		 const struct shale_opts *opts, struct shale_error *err)
 {
-	auto_creation creation = { .ov = self,
-				   .kind = SHALE_KIND_VIEW,
-				   .key = key };
+	auto_creation creation = {
+		.ov = self, .kind = SHALE_KIND_VIEW, .key = key, .parent_fd = -1
+	};
 	int r = check_arguments(&creation, key, parent, opts, err);
 
 	if (r == 0)

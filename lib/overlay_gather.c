@@ -71,7 +71,7 @@ int commitment_gather(struct commitment *c, struct shale_error *err)
 	if (r == 0)
 		r = build(c, staged.fd, err);
 	if (r == 0) /* copying may have taken minutes */
-		r = inuse_check_mounted(c->active, c->fs_fd, err);
+		r = inuse_check_mounted(c->ov, c->active, c->fs_fd, err);
 	if (r == 0)
 		r = publish(c, &staged, trash, &remains, err);
 	trash_empty(c->ov, trash);

@@ -33,7 +33,7 @@ static int check_volatile(const struct commitment *c, int upper_fd,
 	int r = volatile_check(c->active, err);
 
 	if (r < 0 || volatile_look(c->active, upper_fd, NULL) == 0 ||
-	    inuse_check_mounted(c->active, c->fs_fd, NULL) == -EBUSY)
+	    inuse_check_mounted(c->ov, c->active, c->fs_fd, NULL) == -EBUSY)
 		return r;
 	return volatile_look(c->active, upper_fd, err);
 }

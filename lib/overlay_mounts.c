@@ -79,7 +79,7 @@ int overlay_check_depth(struct overlay *ov, const struct record *tip,
 			struct shale_error *err)
 {
 	auto_chain chain = { NULL, 0, 0 };
-	int r = chain_load(ov, tip, &chain, err);
+	int r = ov->driver->is_copying ? 0 : chain_load(ov, tip, &chain, err);
 
 	if (r < 0 || chain.count + more <= SPEC_LOWERS_MAX)
 		return r;
@@ -89,12 +89,12 @@ int overlay_check_depth(struct overlay *ov, const struct record *tip,
 		chain.count + more, SPEC_LOWERS_MAX, parent);
 }
 
-/* Its own fs, or that of its one parent. */
+/* Its own fs, or that of its parent. */
 static char *bind_source(const struct overlay *ov, const struct record *record)
 {
 	char *path;
 
-	if (!*record->parent_id)
+	if (!*record->parent_id || record->kind == SHALE_KIND_ACTIVE)
 		return upper_path(ov, record, "fs");
 	if (asprintf(&path, "%s/snapshots/%s/fs", ov->root_path,
 		     record->parent_id) < 0)
@@ -206,7 +206,7 @@ int overlay_emit(struct overlay *ov, const struct record *record,
 	r = check_files(ov, record, err);
 	if (r < 0)
 		return r;
-	if (!*record->parent_id)
+	if (!*record->parent_id || ov->driver->is_copying)
 		return emit_bind(ov, record, emit, ctx, err);
 	r = chain_load(ov, record, &chain, err);
 	if (r < 0)

@@ -125,7 +125,7 @@ static int check_upper(struct overlay *ov, const struct record *record,
 	if (r == 0)
 		r = upper_open_fs(ov, record, O_PATH, &fs_fd, err);
 	if (r == 0)
-		r = inuse_check_mounted(record, fs_fd, err);
+		r = inuse_check_mounted(ov, record, fs_fd, err);
 	if (r == 0 && (is_mounting || *record->volatile_boot))
 		r = volatile_settle(record, upper_fd, err);
 	if (r == -EBADFD && !is_mounting) {

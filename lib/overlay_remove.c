@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * remove and delete: one rename into trash/ under the lock, then the files go
- * without it.  On a full disk, where even that rename has no room, the kind
- * fact is unlinked instead, which only frees.
+ * without it.  Where that rename has no room, on a full disk, or is refused, as
+ * overlayfs does with a directory of a lower layer, the kind fact is unlinked
+ * instead, which only frees.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +36,7 @@ int removal_take_away(struct writer *writer, const struct record *record,
 		return r;
 	r = trash_move(ov, ov->room_fd[record->room], record->id,
 		       remains->trash);
-	if (r == -ENOSPC || r == -EDQUOT) {
+	if (r == -ENOSPC || r == -EDQUOT || r == -EXDEV) {
 		r = unlinkat(dir_fd, record_kind_fact(record->kind), 0) < 0
 			    ? -errno
 			    : 0;

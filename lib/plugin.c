@@ -309,3 +309,8 @@ const struct shale_snapshotter *shale_overlay_snapshotter(void)
 {
 	return &overlay_snapshotter;
 }
+
+const struct shale_snapshotter *shale_native_snapshotter(void)
+{
+	return &native_snapshotter;
+}

@@ -106,6 +106,14 @@ shale_plugin_table(const struct shale_plugin *plugin);
  */
 SHALE_API const struct shale_snapshotter *shale_overlay_snapshotter(void);
 
+/**
+ * shale_native_snapshotter - the table of native.so, static
+ *
+ * The same store and operations, but each snapshot has all its files and is
+ * mounted by a bind: for file systems where overlayfs can't be.  Since: 0.1
+ */
+SHALE_API const struct shale_snapshotter *shale_native_snapshotter(void);
+
 /* ---- a store ---- */
 
 /**
@@ -122,6 +130,7 @@ SHALE_API const struct shale_snapshotter *shale_overlay_snapshotter(void);
  *          lock_timeout_ms how long to wait for the store's lock; then
  *                          -ETIMEDOUT.  Default: for ever.
  *          any_filesystem  yes: do not refuse a file system by its name
+ *          native knows neither mount_option nor upper.
  * @host:   lent until the store is closed; may be NULL
  * @ret:    taken; given back with shale_store_close
  *

@@ -23,6 +23,7 @@
 #define BLOCK_BYTES 512 /* of st_blocks, whatever the file system's are */
 
 struct linked {
+	dev_t dev; /* below overlayfs, files are of several */
 	ino_t ino;
 	blkcnt_t blocks;
 };
@@ -30,6 +31,7 @@ struct linked {
 struct measure {
 	struct overlay *ov;
 	dev_t dev;
+	uint64_t mnt_id;
 	struct usage usage;
 	struct linked *linked; /* each name of a file that has several */
 	size_t count, room;
@@ -54,8 +56,21 @@ static int note_link(struct measure *measure, const struct stat *st)
 		measure->room = room;
 	}
 	measure->linked[measure->count++] =
-		(struct linked){ st->st_ino, st->st_blocks };
+		(struct linked){ st->st_dev, st->st_ino, st->st_blocks };
 	return 0;
+}
+
+/* Another device alone says nothing: files on overlayfs have that of their
+ * layer.
+ */
+static bool is_mounted_on(const struct measure *measure,
+			  const struct fs_entry *entry)
+{
+	uint64_t mnt_id;
+
+	return entry->st->st_dev != measure->dev &&
+	       (fs_mnt_id(entry->parent_fd, entry->name, &mnt_id) < 0 ||
+		mnt_id != measure->mnt_id);
 }
 
 static int visit(void *ctx, const struct fs_entry *entry)
@@ -64,7 +79,7 @@ static int visit(void *ctx, const struct fs_entry *entry)
 
 	if (overlay_cancelled(measure->ov))
 		return -ECANCELED;
-	if (entry->st->st_dev != measure->dev) /* mounted here: not ours */
+	if (is_mounted_on(measure, entry)) /* not ours */
 		return 0;
 	if (!S_ISDIR(entry->st->st_mode) && entry->st->st_nlink > 1)
 		return note_link(measure, entry->st);
@@ -74,10 +89,11 @@ static int visit(void *ctx, const struct fs_entry *entry)
 
 static int compare_linked(const void *a, const void *b)
 {
-	ino_t x = ((const struct linked *)a)->ino;
-	ino_t y = ((const struct linked *)b)->ino;
+	const struct linked *x = a, *y = b;
 
-	return x < y ? -1 : x > y;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return x->dev < y->dev ? -1 : x->dev > y->dev;
 }
 
 static void add_linked_once(struct measure *measure)
@@ -87,8 +103,8 @@ static void add_linked_once(struct measure *measure)
 	qsort(measure->linked, measure->count, sizeof(*measure->linked),
 	      compare_linked);
 	for (size_t i = 0; i < measure->count; i++)
-		if (i == 0 ||
-		    measure->linked[i].ino != measure->linked[i - 1].ino)
+		if (i == 0 || compare_linked(&measure->linked[i],
+					     &measure->linked[i - 1]) != 0)
 			add(&measure->usage, measure->linked[i].blocks);
 }
 
@@ -101,6 +117,8 @@ int usage_measure(struct overlay *ov, int fs_fd, struct usage *ret)
 	if (fstat(fs_fd, &st) < 0)
 		return -errno;
 	measure.dev = st.st_dev;
+	if (fs_mnt_id(fs_fd, "", &measure.mnt_id) < 0)
+		measure.mnt_id = UINT64_MAX;
 	add(&measure.usage, st.st_blocks);
 	r = fs_walk(fs_fd, visit, &measure);
 	if (r == 0) {

@@ -42,9 +42,55 @@ if [ "$(id -u)" -eq 0 ]; then
 	tested "overlay.so passes on tmpfs" "$plugins/overlay.so" \
 		--dir "$T/tmpfs"
 	fast=$T/tmpfs
+	tested "native.so passes on tmpfs" "$plugins/native.so" --dir "$fast"
 else
 	like "$out" 'SKIP needs root, to mount' "what needs root is skipped"
 	fast=$T/dir
+fi
+
+# ---- file systems ----
+
+if [ "$(id -u)" -eq 0 ]; then
+	for fs in xfs btrfs; do
+		on_loop "$fs" 320M
+		tested "overlay passes on $fs" overlay --dir "$T/$fs"
+		tested "native.so passes on $fs" "$plugins/native.so" \
+			--dir "$T/$fs"
+		umount "$T/$fs"
+		rm "$T/$fs.img"
+	done
+
+	# Where overlay can't be.
+	mkdir "$T/over" "$T/lower" "$fast/upper" "$fast/work"
+	mount -t overlay overlay "$T/over" -o \
+		"lowerdir=$T/lower,upperdir=$fast/upper,workdir=$fast/work"
+	tested "native.so passes on overlayfs" "$plugins/native.so" \
+		--dir "$T/over"
+	run "$shale" plugin test overlay --dir "$T/over"
+	like "$out" "is on overlayfs.*Bail out" "where overlay can't be"
+	umount "$T/over"
+	rm -r "$fast/upper" "$fast/work"
+else
+	skip "needs root" 6
+fi
+
+# What a file system lacks is found out by trying.
+if [ "$(id -u)" -eq 0 ] && type -P strace >/dev/null; then
+	lacks()
+	{
+		mkdir "$T/lacks"
+		run env ASAN_OPTIONS=detect_leaks=0 strace -f -o /dev/null \
+			-e inject="$1" "$shale" --root "$T/lacks" \
+			--snapshotter "$plugins/native.so" prepare key
+		refused "native names what is missing: $1" "$2"
+		is "$(find "$T/lacks" -type l)" "" "and makes no store"
+		rm -r "$T/lacks"
+	}
+	lacks symlinkat:error=EPERM 'has no symbolic links of 1023 bytes'
+	lacks renameat2:error=EINVAL "can't rename without replacing"
+	lacks flock:error=EBADF "can't lock a directory by flock"
+else
+	skip "needs strace" 6
 fi
 
 # ---- defects ----

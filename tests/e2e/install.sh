@@ -27,7 +27,7 @@ for file in "$bindir/shale" "$bindir/shale-runtime" \
 	"$libdir/libshale.so.0" "$libdir/libshale.so" "$libdir/libshale.a" \
 	"$includedir/shale/shale.h" "$includedir/shale/snapshotter.h" \
 	"$libdir/pkgconfig/shale.pc" "$libdir/pkgconfig/shale-plugin.pc" \
-	"$plugindir/overlay.so"; do
+	"$plugindir/overlay.so" "$plugindir/native.so"; do
 	ok "$file is installed" test -s "$STAGE$file"
 done
 
@@ -37,8 +37,10 @@ for page in shale.1 shale-hook.8 shale-runtime.8 shale.3 shale-plugin.3 shale-st
 		test -s "$STAGE$mandir/man${page##*.}/$page"
 done
 
-ok "overlay.so is nobody else's to write" \
-	sh -c "[ -z \"\$(find '$STAGE$plugindir/overlay.so' -perm /022)\" ]"
+for plugin in overlay native; do
+	ok "$plugin.so is nobody else's to write" \
+		sh -c "[ -z \"\$(find '$STAGE$plugindir/$plugin.so' -perm /022)\" ]"
+done
 
 # ---- hooks.d ----
 
@@ -101,8 +103,11 @@ is "$(mapped "$srcdir/lib/libshale.map" | grep -v ^SHALE_)" \
 	"$(tr '\n' ' ' <"$STAGE$includedir/shale/shale.h" | grep -o 'SHALE_API[^;]*;' |
 		grep -o 'shale_[a-z_]*(' | tr -d '(' | sort -u)" \
 	"the map has each function of shale.h and nothing else"
-is "$(exported "$STAGE$plugindir/overlay.so")" shale_snapshotter_entry \
-	"overlay.so exports its entry and nothing else"
+for plugin in overlay native; do
+	is "$(exported "$STAGE$plugindir/$plugin.so")" \
+		shale_snapshotter_entry \
+		"$plugin.so exports its entry and nothing else"
+done
 
 # A program that links the static library keeps all names but ours.
 is "$(nm -g --defined-only "$STAGE$libdir/libshale.a" |
