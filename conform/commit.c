@@ -86,6 +86,29 @@ static void commit_refuses_a_new_parent_that_is_not_committed(struct trial *t)
 	REFUSED(t, ENOENT, exists(t, "name"));
 }
 
+static void keep_commits_a_copy_and_leaves_the_key(struct trial *t)
+{
+	OK(t, layer(t, "base", NULL));
+	OK(t, prepare(t, "key", "base"));
+	TRY(keep(t, "copy", "key", NULL));
+	TRY(is_told(t, "copy", SHALE_KIND_COMMITTED, "base"));
+	TRY(is_told(t, "key", SHALE_KIND_ACTIVE, "base"));
+	TRY(keep(t, "another", "key", "base"));
+	OK(t, commit(t, "name", "key"));
+	TRY(is_told(t, "another", SHALE_KIND_COMMITTED, "base"));
+}
+
+static void freeze_without_keep_is_refused(struct trial *t)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .flags = SHALE_COMMIT_FREEZE };
+
+	OK(t, prepare(t, "key", NULL));
+	REFUSED(t, EINVAL,
+		t->ops->commit(t->self, "name", "key", &opts, fresh(t)));
+	TRY(is_told(t, "key", SHALE_KIND_ACTIVE, ""));
+}
+
 /* A failed commit must not keep a key from its next one. */
 static void a_refused_commit_can_be_repeated(struct trial *t)
 {
@@ -107,6 +130,8 @@ const struct conform_case commit_cases[] = {
 	CASE(commit_refuses_another_parent_than_it_has, 0),
 	CASE(commit_refuses_an_absent_new_parent, 0),
 	CASE(commit_refuses_a_new_parent_that_is_not_committed, 0),
+	CASE(keep_commits_a_copy_and_leaves_the_key, 0),
+	CASE(freeze_without_keep_is_refused, MUST_OFFER),
 	CASE(a_refused_commit_can_be_repeated, MUST_OFFER),
 	CASES_END,
 };

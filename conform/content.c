@@ -224,6 +224,30 @@ static void a_layer_given_a_parent_is_seen_on_it(struct trial *t)
 	TRY(unmount_key(t, "above", fd));
 }
 
+static bool is_kept(struct trial *t, int fd)
+{
+	return has_text(t, fd, "kept", "base") &&
+	       has_text(t, fd, "before", "x") && has_not(t, fd, "after") &&
+	       has_not(t, fd, "deleted");
+}
+
+static void a_copy_that_is_kept_has_what_was_there(struct trial *t)
+{
+	int fd;
+
+	TRY(layer_with(t, "base", NULL, fill_base));
+	OK(t, prepare(t, "key", "base"));
+	TRY((fd = mount_key(t, "key")) >= 0);
+	TRY(put(t, fd, "before", "x"));
+	TRY(take(t, fd, "deleted", 0));
+	TRY(keep(t, "copy", "key", NULL));
+	TRY(put(t, fd, "after", "x"));
+	TRY(put(t, fd, "before", "changed"));
+	TRY(look_into(t, "copy", is_kept));
+	TRY(has_text(t, fd, "before", "changed"));
+	TRY(unmount_key(t, "key", fd));
+}
+
 /* ---- what a file is, besides its bytes ---- */
 
 static bool same_inode(struct trial *t, int fd)
@@ -408,6 +432,7 @@ const struct conform_case content_cases[] = {
 	CASE(an_active_is_found_as_it_was_left, NEEDS_ROOT),
 	CASE(of_20_layers_the_topmost_wins, NEEDS_ROOT),
 	CASE(a_layer_given_a_parent_is_seen_on_it, NEEDS_ROOT),
+	CASE(a_copy_that_is_kept_has_what_was_there, NEEDS_ROOT),
 	CASE(hard_links_stay_one_file, NEEDS_ROOT),
 	CASE(owners_modes_times_and_types_survive, NEEDS_ROOT),
 	CASE(attributes_survive, NEEDS_ROOT),

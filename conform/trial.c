@@ -186,6 +186,19 @@ int commit_onto(struct trial *t, const char *name, const char *key,
 	return t->ops->commit(t->self, name, key, &opts, fresh(t));
 }
 
+bool keep(struct trial *t, const char *name, const char *key,
+	  const char *parent)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .flags = SHALE_COMMIT_KEEP,
+					 .parent = parent };
+	int r = t->ops->commit(t->self, name, key, &opts, fresh(t));
+
+	if (r == -EINVAL)
+		return trial_skip(t, "not offered: keep: %s", t->err.msg);
+	return trial_ok(t, r, "commit with keep");
+}
+
 int remove_key(struct trial *t, const char *key)
 {
 	return t->ops->remove(t->self, key, fresh(t));

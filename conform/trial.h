@@ -135,6 +135,10 @@ int delete_name(struct trial *t, const char *name);
 int exists(struct trial *t, const char *name);
 int usage(struct trial *t, const char *name, struct shale_usage *ret);
 
+/** keep - commit a copy; where the flag is refused, the case is skipped */
+bool keep(struct trial *t, const char *name, const char *key,
+	  const char *parent);
+
 /** layer - prepare and commit an empty committed snapshot */
 int layer(struct trial *t, const char *name, const char *parent);
 

@@ -68,6 +68,20 @@ static int commit_ignores_the_new_parent(void *self, const char *name,
 	return SOUND->commit(self, name, key, opts, err);
 }
 
+static int keep_takes_the_key(void *self, const char *name, const char *key,
+			      const struct shale_opts *opts,
+			      struct shale_error *err)
+{
+	struct shale_opts without = { .size = sizeof(without) };
+
+	if (opts && opts->size == sizeof(without)) {
+		without = *opts;
+		without.flags &= ~SHALE_COMMIT_KEEP;
+		opts = &without;
+	}
+	return SOUND->commit(self, name, key, opts, err);
+}
+
 static int note_child(void *ctx, const struct shale_info *info)
 {
 	const char **name_and_child = ctx;
@@ -431,6 +445,7 @@ shale_snapshotter_entry(uint32_t host_abi)
 	DEFECT(commit_inherits_labels, commit)
 	DEFECT(commit_takes_a_view, commit)
 	DEFECT(commit_ignores_the_new_parent, commit)
+	DEFECT(keep_takes_the_key, commit)
 	DEFECT(delete_ignores_children, delete_)
 	DEFECT(remove_deletes_layers, remove)
 	DEFECT(remove_forgives, remove)
