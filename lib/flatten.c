@@ -399,6 +399,10 @@ int flatten_cleanup(struct shale_store *store, uint64_t *removed,
 
 	if (first > 0)
 		first = error_fail(err, ENOMEM, "cleanup: out of memory");
+	if (first == -EUCLEAN) { /* the others were visited all the same */
+		error_clear(err);
+		first = 0;
+	}
 	for (size_t i = 0; i < orphans.count; i++) {
 		int r = shale_remove(store, orphans.keys[i],
 				     first == 0 ? err : NULL);
