@@ -62,7 +62,8 @@ int commitment_keep(struct commitment *c, bool freezing,
 		    struct shale_error *err);
 
 /**
- * commitment_gather - commit an active whose files are elsewhere
+ * commitment_gather - commit an active whose files are elsewhere, or have
+ * other owners than inside
  * @c: held and seen to be unused
  */
 int commitment_gather(struct commitment *c, struct shale_error *err);

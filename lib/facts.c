@@ -33,6 +33,14 @@ int facts_write(int dir_fd, uint32_t kind, const char *name,
 	return 0;
 }
 
+int facts_write_map(int dir_fd, const char *map_id)
+{
+	char target[sizeof("../../mapped/") + ID_SIZE];
+
+	(void)stpcpy(stpcpy(target, "../../mapped/"), map_id);
+	return symlinkat(target, dir_fd, "key.mapped") < 0 ? -errno : 0;
+}
+
 static void remove_all(int dir_fd, const char *const *facts)
 {
 	for (; *facts; facts++)
@@ -43,8 +51,9 @@ void facts_remove_key(int dir_fd)
 {
 	/* The kind fact first: without it the others mean nothing. */
 	static const char *const facts[] = { "key",	   "view",
-					     "key.parent", "key.labels",
-					     "volatile",   NULL };
+					     "key.parent", "key.mapped",
+					     "key.labels", "volatile",
+					     NULL };
 
 	remove_all(dir_fd, facts);
 }

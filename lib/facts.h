@@ -16,6 +16,14 @@
 int facts_write(int dir_fd, uint32_t kind, const char *name,
 		const char *parent_id, const char *const *labels);
 
+/**
+ * facts_write_map - say that an active or view has copies of its layers
+ * @map_id: of the mapping (shifted.h)
+ *
+ * Before facts_write.
+ */
+int facts_write_map(int dir_fd, const char *map_id);
+
 /** facts_remove_key - remove key* and view of a directory, what is there */
 void facts_remove_key(int dir_fd);
 

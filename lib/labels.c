@@ -14,6 +14,7 @@
 #include "fs.h"
 #include "json.h"
 #include "scope.h"
+#include "shale.h"
 #include "text.h"
 
 #define LOAD_TRIES 100
@@ -40,6 +41,18 @@ const char *labels_get(const char *const *labels, const char *key)
 		if (!strcmp(labels[0], key))
 			return labels[1];
 	return NULL;
+}
+
+int labels_maps(const char *const *labels, struct idmaps *ret,
+		struct shale_error *err)
+{
+	int r = idmaps_parse(labels_get(labels, SHALE_LABEL_UIDMAP),
+			     labels_get(labels, SHALE_LABEL_GIDMAP), ret, err);
+
+	return r < 0 ? error_context(err, r,
+				     "labels " SHALE_LABEL_UIDMAP
+				     " and " SHALE_LABEL_GIDMAP)
+		     : 0;
 }
 
 static int compare_pairs(const void *a, const void *b)

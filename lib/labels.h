@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/stat.h>
 
+#include "idmap.h"
 #include "snapshotter.h"
 
 /* All labels of one snapshot, as JSON. */
@@ -28,6 +29,15 @@ void labels_free(char **labels);
 
 /** labels_get - the value of @key, or NULL */
 const char *labels_get(const char *const *labels, const char *key);
+
+/**
+ * labels_maps - the mapping that SHALE_LABEL_UIDMAP and _GIDMAP tell
+ * @ret: cleared with idmaps_clear; empty without these labels
+ *
+ * Return: 0, -EINVAL (malformed, or one without the other), -ENOMEM.
+ */
+int labels_maps(const char *const *labels, struct idmaps *ret,
+		struct shale_error *err);
 
 /**
  * labels_merge - what an update makes of @old

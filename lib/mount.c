@@ -53,9 +53,26 @@ struct request {
 	int target_fd;
 };
 
+/* Made apart, where its directories are covered, then moved. */
+static int ask_mapped(const struct mount_engine *engine,
+		      const struct request *request, int *ret_fd,
+		      struct shale_error *err)
+{
+	auto_fd fd = -1;
+	int r = mount_mapped(engine, request->spec, &fd, err);
+
+	if (r == 0 && request->target)
+		r = mount_move(fd, request->target_fd, request->target, err);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
 static int ask(const struct mount_engine *engine, const struct request *request,
 	       int *ret_fd, struct shale_error *err)
 {
+	if (request->spec->maps.uid)
+		return ask_mapped(engine, request, ret_fd, err);
 	if (!request->target)
 		return engine->detached(request->spec, ret_fd, err);
 	return engine->attach(request->spec, request->target,

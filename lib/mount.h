@@ -94,6 +94,43 @@ int mount_with_names(const struct spec *spec,
 int mount_classic_data(const struct spec *spec, const struct mount_names *names,
 		       char **ret, struct shale_error *err);
 
+/* ---- mount_apart.c: a mount namespace for a moment ---- */
+
+/**
+ * mount_apart - run @fn in a mount namespace of its own
+ * @fn: in a joined thread (joined.h); all mounts that it sees are private
+ *
+ * The namespace is gone on return, but for what @fn has a descriptor of.
+ *
+ * Return: what @fn returned, or a negative errno; with a sentence.
+ */
+int mount_apart(int (*fn)(void *ctx), void *ctx, struct shale_error *err);
+
+/** mount_move - attach a detached mount on a directory */
+int mount_move(int fd, int target_fd, const char *target,
+	       struct shale_error *err);
+
+/* ---- mount_mapped.c: idmapped mounts ---- */
+
+/**
+ * mount_mapped - make a detached mount whose directories are idmapped
+ *
+ * An overlay can't be idmapped, its layers can: they are covered with idmapped
+ * clones of themselves in a namespace apart, and there @engine makes the mount
+ * as it would anywhere.
+ *
+ * Return: as @engine->detached; -EOPNOTSUPP (a file system, or a kernel,
+ *         without idmapped mounts; named).
+ */
+int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
+		 int *ret_fd, struct shale_error *err);
+
+/**
+ * mount_can_map - whether the file system of a directory can be idmapped, and
+ * the clone be a layer
+ */
+bool mount_can_map(int dir_fd, const struct idmaps *maps);
+
 /* ---- mount_verify.c: what a mount has become ---- */
 
 /**
@@ -105,6 +142,9 @@ int mount_check_context(const struct spec *spec, struct shale_error *err);
 
 /** mount_hint - " (the likely cause)" where an overlay's errno misleads */
 const char *mount_hint(int code);
+
+/** mount_type - type of the file system of an attached mount, "?" for unknown */
+void mount_type(int fd, char *ret, size_t size);
 
 /** mount_fd_path - the path by which mount(2) reaches a descriptor */
 void mount_fd_path(int fd, char ret[MOUNT_FD_PATH_SIZE]);

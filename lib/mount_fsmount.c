@@ -244,9 +244,9 @@ static int fsmount_attach(const struct spec *spec, const char *target,
 
 	if (r < 0)
 		return r;
-	if (move_mount(fd, "", target_fd, "",
-		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return error_errno(err, errno, "attach to '%s'", target);
+	r = mount_move(fd, target_fd, target, err);
+	if (r < 0)
+		return r;
 	*ret_fd = take_fd(&fd);
 	return 0;
 }

@@ -12,14 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libmount.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "error.h"
-#include "joined.h"
 #include "scope.h"
 
 #define DATA_MAX 4095
@@ -312,8 +310,9 @@ struct detached_job {
 	int fd;
 };
 
-static int make_and_clone(struct detached_job *job)
+static int make_and_clone(void *ctx)
 {
+	struct detached_job *job = ctx;
 	const struct spec *spec = job->spec;
 	/* Some directory that is there: nobody else will see it covered. */
 	const char *target = spec->kind == SPEC_BIND ? spec->source
@@ -335,39 +334,14 @@ static int make_and_clone(struct detached_job *job)
 	return 0;
 }
 
-static int detached_main(void *ctx)
-{
-	struct detached_job *job = ctx;
-	auto_fd home = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	int r;
-
-	if (home < 0)
-		return error_errno(job->err, errno,
-				   "open '/proc/thread-self/ns/mnt'");
-	if (unshare(CLONE_NEWNS) < 0)
-		return error_errno(job->err, errno,
-				   "unshare the mount namespace");
-	if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0)
-		r = error_errno(job->err, errno,
-				"make all mounts of the thread private");
-	else
-		r = make_and_clone(job);
-	/*
-	 * Going home ends the namespace now; at the thread's end it would go
-	 * after the join, and a caller's umount might meet it.
-	 */
-	(void)setns(home, CLONE_NEWNS);
-	return r;
-}
-
 static int libmount_detached(const struct spec *spec, int *ret_fd,
 			     struct shale_error *err)
 {
 	struct detached_job job = { spec, err, -1 };
-	int r = joined_run(detached_main, &job);
+	int r = mount_apart(make_and_clone, &job, err);
 
 	if (r < 0)
-		return error_context(err, r, "in a mount namespace apart");
+		return r;
 	*ret_fd = job.fd;
 	return 0;
 }

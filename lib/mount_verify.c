@@ -167,6 +167,22 @@ static int find_line(uint64_t id, bool is_below, char **ret,
 	return -ENOENT;
 }
 
+void mount_type(int fd, char *ret, size_t size)
+{
+	auto_free char *line = NULL;
+	const char *type = NULL;
+	uint64_t id;
+
+	if (mount_id(fd, &id, NULL) == 0 &&
+	    find_line(id, false, &line, NULL) == 0)
+		type = strstr(line, " - ");
+	if (type)
+		type += strlen(" - ");
+	else
+		type = "?";
+	(void)snprintf(ret, size, "%.*s", (int)strcspn(type, " \n"), type);
+}
+
 int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err)
 {
 	auto_free char *line = NULL;

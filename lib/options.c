@@ -58,8 +58,9 @@ static const struct {
 #define DEFAULTS (sizeof(defaults) / sizeof(*defaults))
 
 /* Options that are shale's own to give. */
-static const char *const directories[] = { "lowerdir", "upperdir", "workdir",
-					   "lowerdir+", "datadir+" };
+static const char *const directories[] = { "lowerdir",	"upperdir", "workdir",
+					   "lowerdir+", "datadir+", "uidmap",
+					   "gidmap" };
 static const struct {
 	const char *key, *label; /* the label that is there for it, or NULL */
 } own[] = {

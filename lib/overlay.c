@@ -186,6 +186,8 @@ static int configure_one(struct overlay *ov, const char *key, const char *value,
 		return set_flag(create, key, value, err);
 	if (!strcmp(key, "any_filesystem"))
 		return set_flag(&ov->any_filesystem, key, value, err);
+	if (!strcmp(key, "slow_chown"))
+		return set_flag(&ov->slow_chown, key, value, err);
 	return error_fail(err, EINVAL,
 			  "configuration: the snapshotter '%s' knows no '%s'",
 			  ov->driver->name, key);

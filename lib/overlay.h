@@ -8,6 +8,7 @@
 #define LIB_OVERLAY_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -38,7 +39,9 @@ struct overlay {
 	bool is_volatile;	   /* mount_option has it: for new actives */
 	unsigned int kernel_takes; /* see options_probe_kernel */
 	bool any_filesystem;
-	bool userxattr; /* we are in a user namespace of our own */
+	bool slow_chown;    /* copy layers that can't be mounted idmapped */
+	atomic_int can_map; /* whether they can: 1, -1, 0 not known yet */
+	bool userxattr;	    /* we are in a user namespace of our own */
 	struct cache *cache;
 };
 

@@ -19,6 +19,7 @@
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
+#include "shifted.h"
 #include "staging.h"
 #include "upper.h"
 
@@ -242,6 +243,7 @@ int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err)
 	cleaning.room = ROOM_SNAPSHOTS;
 	r = first_of(r, each_entry(&cleaning, ov->room_fd[ROOM_SNAPSHOTS],
 				   "snapshots", clean_id));
+	r = first_of(r, shifted_cleanup(ov, &cleaning.removed, err));
 	r = first_of(r,
 		     each_entry(&cleaning, ov->trash_fd, "trash", clean_trash));
 	r = first_of(r, upper_cleanup(ov, &cleaning.removed, err));

@@ -259,7 +259,7 @@ static int commit(struct commitment *c, struct shale_error *err)
 
 	if (r < 0)
 		return r;
-	if (c->active->upper)
+	if (c->active->upper || *c->active->map_id)
 		return commitment_gather(c, err);
 	r = commitment_certify(c, c->dir_fd, c->fs_fd, err);
 	if (r == 0) /* syncing may have taken minutes */

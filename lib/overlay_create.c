@@ -19,6 +19,8 @@
 #include "record.h"
 #include "scope.h"
 #include "shale.h"
+#include "shift.h"
+#include "shifted.h"
 #include "staging.h"
 #include "upper.h"
 #include "volatile.h"
@@ -31,6 +33,8 @@ struct creation {
 	struct record *parent; /* NULL for none */
 	int parent_fd;	       /* its directory, until the key is published */
 	char **labels;
+	struct idmaps maps;
+	char map_id[ID_SIZE]; /* "": files belong to whom they belong */
 	char *upper; /* what upper_create made, as long as nobody has it */
 };
 
@@ -39,6 +43,7 @@ static void creation_drop(struct creation *creation)
 	drop_record(&creation->parent);
 	drop_fd(&creation->parent_fd);
 	drop_labels(&creation->labels);
+	idmaps_clear(&creation->maps);
 	upper_remove(creation->ov, creation->upper);
 	free(creation->upper);
 }
@@ -61,6 +66,19 @@ static int check_parent(struct creation *creation, const char *parent,
 		return error_fail(err, EINVAL,
 				  "the parent '%s' is not committed", parent);
 	return 0;
+}
+
+/* With slow_chown, where there is no other way. */
+static int check_maps(struct creation *creation, struct shale_error *err)
+{
+	int r = labels_maps((const char *const *)creation->labels,
+			    &creation->maps, err);
+
+	if (r < 0 || !shifted_is_needed(creation->ov, &creation->maps))
+		return r;
+	r = shifted_map_id(&creation->maps, creation->map_id);
+	return r < 0 ? error_fail(err, -r, "hash the mapping: out of memory")
+		     : 0;
 }
 
 static bool is_bind(const struct creation *creation)
@@ -116,6 +134,8 @@ static int check_arguments(struct creation *creation, const char *key,
 	if (r == 0)
 		r = labels_new(opts ? opts->labels : NULL, &creation->labels,
 			       err);
+	if (r == 0)
+		r = check_maps(creation, err);
 	if (r < 0)
 		return r;
 	r = id_from_name(key, creation->id);
@@ -163,6 +183,12 @@ static int make_fs(const struct creation *creation, int dir_fd)
 	if (creation->parent &&
 	    fstatat(creation->parent_fd, "fs", &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
+	if (*creation->map_id) {
+		const struct shift shift = { .maps = &creation->maps };
+
+		st.st_uid = shift_uid(&shift, st.st_uid);
+		st.st_gid = shift_gid(&shift, st.st_gid);
+	}
 	return dir_create(dir_fd, "fs", st.st_mode & 07777, st.st_uid,
 			  st.st_gid);
 }
@@ -219,6 +245,8 @@ static int build(struct creation *creation, const struct staged *staged,
 	r = make_dirs(creation, place_fd, err);
 	if (r == 0 && label(creation, SHALE_LABEL_VOLATILE))
 		r = volatile_write(staged->fd);
+	if (r == 0 && *creation->map_id)
+		r = facts_write_map(staged->fd, creation->map_id);
 	if (r == 0)
 		r = facts_write(staged->fd, creation->kind, creation->key,
 				creation->parent ? creation->parent->id : "",
@@ -290,6 +318,20 @@ static void retract(const struct creation *creation)
 	trash_empty(ov, trash);
 }
 
+/* Before anything else is built: it takes the time of a copy. */
+static int copy_layers(const struct creation *creation, struct shale_error *err)
+{
+	auto_chain chain = { NULL, 0, 0 };
+	int r;
+
+	if (!*creation->map_id || !creation->parent)
+		return 0;
+	r = chain_load(creation->ov, creation->parent->id, &chain, err);
+	return r < 0 ? r
+		     : shifted_make(creation->ov, &creation->maps,
+				    creation->map_id, &chain, err);
+}
+
 static int create(struct creation *creation, struct shale_error *err)
 {
 	struct overlay *ov = creation->ov;
@@ -297,6 +339,8 @@ static int create(struct creation *creation, struct shale_error *err)
 	char trash[ID_SIZE] = "";
 	int r = check_free(creation, err);
 
+	if (r == 0)
+		r = copy_layers(creation, err);
 	if (r == 0)
 		r = staged_new(ov, &staged, err);
 	if (r == 0)

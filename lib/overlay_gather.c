@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * commit of an active whose files are elsewhere (see upper.h): no rename can
- * bring them into the store, so a copy is built in staging/ and published, and
+ * commit of an active whose files are elsewhere (see upper.h) or have the owners
+ * outside of a mapping (see shifted.h): no rename can bring them into the store,
+ * or to the owners inside at once, so a copy is built in staging/ and published, and
  * under the same lock the key disappears.  Who is killed between the two
  * leaves both, as if the key had been prepared anew with the same files.
  */
@@ -17,6 +18,7 @@
 #include "lock.h"
 #include "removal.h"
 #include "scope.h"
+#include "shifted.h"
 #include "staging.h"
 #include "upper.h"
 
@@ -35,6 +37,8 @@ static int build(const struct commitment *c, int dir_fd,
 		return error_errno(err, r < 0 ? -r : errno,
 				   "build it in staging");
 	r = copy_tree(c->fs_fd, fs_fd, &options, err);
+	if (r == 0)
+		r = shifted_give_back(c->ov, c->active, fs_fd, err);
 	return r < 0 ? r : commitment_certify(c, dir_fd, fs_fd, err);
 }
 

@@ -22,6 +22,7 @@
 #include "inuse.h"
 #include "lock.h"
 #include "scope.h"
+#include "shifted.h"
 #include "staging.h"
 #include "upper.h"
 #include "volatile.h"
@@ -88,6 +89,8 @@ static int build(const struct commitment *c, bool freezing, int dir_fd,
 		return error_errno(err, r < 0 ? -r : errno,
 				   "build it in staging");
 	r = copy_frozen(c, freezing, fs_fd, err);
+	if (r == 0)
+		r = shifted_give_back(c->ov, c->active, fs_fd, err);
 	return r < 0 ? r : commitment_certify(c, dir_fd, fs_fd, err);
 }
 

@@ -7,79 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chain.h"
 #include "error.h"
+#include "labels.h"
 #include "options.h"
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
+#include "shale.h"
+#include "shifted.h"
 #include "spec.h"
 #include "upper.h"
 #include "volatile.h"
-
-/* A chain longer than this is no chain but damage. */
-#define CHAIN_MAX 100000
-
-struct chain {
-	struct record **layers; /* nearest parent first */
-	size_t count, room;
-};
-
-static void chain_drop(struct chain *chain)
-{
-	for (size_t i = 0; i < chain->count; i++)
-		record_unref(chain->layers[i]);
-	free(chain->layers);
-}
-
-#define auto_chain __attribute__((cleanup(chain_drop))) struct chain
-
-static int chain_add(struct chain *chain, struct record *record)
-{
-	if (chain->count == chain->room) {
-		size_t room = chain->room ? 2 * chain->room : 16;
-		struct record **bigger =
-			realloc(chain->layers, room * sizeof(*bigger));
-
-		if (!bigger)
-			return -ENOMEM;
-		chain->layers = bigger;
-		chain->room = room;
-	}
-	chain->layers[chain->count++] = record_ref(record);
-	return 0;
-}
-
-static int chain_load(struct overlay *ov, const struct record *tip,
-		      struct chain *chain, struct shale_error *err)
-{
-	const char *id = tip->parent_id;
-
-	while (*id) {
-		auto_record record = NULL;
-		int r = record_load(ov, ROOM_SNAPSHOTS, id, &record, err);
-
-		/* Only where the tip, too, was removed meanwhile. */
-		if (r == -ENOENT)
-			return error_fail(err, ENOENT, "no such snapshot");
-		if (r < 0)
-			return r;
-		if (chain->count == CHAIN_MAX)
-			return error_fail(err, EUCLEAN,
-					  "it has more than %d parents",
-					  CHAIN_MAX);
-		if (chain_add(chain, record) < 0)
-			return error_fail(err, ENOMEM, "out of memory");
-		id = chain->layers[chain->count - 1]->parent_id;
-	}
-	return 0;
-}
 
 int overlay_check_depth(struct overlay *ov, const struct record *tip,
 			size_t more, const char *parent,
 			struct shale_error *err)
 {
 	auto_chain chain = { NULL, 0, 0 };
-	int r = ov->driver->is_copying ? 0 : chain_load(ov, tip, &chain, err);
+	int r = ov->driver->is_copying
+			? 0
+			: chain_load(ov, tip->parent_id, &chain, err);
 
 	if (r < 0 || chain.count + more <= SPEC_LOWERS_MAX)
 		return r;
@@ -89,17 +37,47 @@ int overlay_check_depth(struct overlay *ov, const struct record *tip,
 		chain.count + more, SPEC_LOWERS_MAX, parent);
 }
 
+/* The room that the record has its layers from. */
+static void layers_room(const struct record *record,
+			char ret[sizeof("mapped/") + ID_SIZE])
+{
+	if (*record->map_id)
+		(void)stpcpy(stpcpy(ret, "mapped/"), record->map_id);
+	else
+		(void)stpcpy(ret, "snapshots");
+}
+
 /* Its own fs, or that of its parent. */
 static char *bind_source(const struct overlay *ov, const struct record *record)
 {
+	char room[sizeof("mapped/") + ID_SIZE];
 	char *path;
 
 	if (!*record->parent_id || record->kind == SHALE_KIND_ACTIVE)
 		return upper_path(ov, record, "fs");
-	if (asprintf(&path, "%s/snapshots/%s/fs", ov->root_path,
+	layers_room(record, room);
+	if (asprintf(&path, "%s/%s/%s/fs", ov->root_path, room,
 		     record->parent_id) < 0)
 		return NULL;
 	return path;
+}
+
+/* The files of copies belong to the right ones by themselves. */
+static int add_maps(struct options *options, const struct record *record,
+		    struct shale_error *err)
+{
+	const char *const *labels = (const char *const *)record->labels;
+	auto_idmaps maps = { NULL, NULL };
+	int r = labels_maps(labels, &maps, err);
+
+	if (r < 0 || !maps.uid || *record->map_id)
+		return r;
+	if (options_add(options, "uidmap=%s",
+			labels_get(labels, SHALE_LABEL_UIDMAP)) < 0 ||
+	    options_add(options, "gidmap=%s",
+			labels_get(labels, SHALE_LABEL_GIDMAP)) < 0)
+		return error_fail(err, ENOMEM, "out of memory");
+	return 0;
 }
 
 static int emit_bind(const struct overlay *ov, const struct record *record,
@@ -119,29 +97,33 @@ static int emit_bind(const struct overlay *ov, const struct record *record,
 	    options_add(&options, "rbind") < 0)
 		return error_fail(err, ENOMEM, "out of memory");
 	r = options_add_flags(&options, record, err);
+	if (r == 0)
+		r = add_maps(&options, record, err);
 	if (r < 0)
 		return r;
 	mount.options = (const char *const *)options.items;
 	return emit(ctx, &mount);
 }
 
-static char *lowerdir_of(const struct overlay *ov, const struct chain *chain)
+static char *lowerdir_of(const struct overlay *ov, const struct record *record,
+			 const struct chain *chain)
 {
-	const size_t each = 2 * (strlen(ov->root_path) + sizeof("/snapshots/") +
-				 ID_SIZE + sizeof("/fs:"));
+	const size_t each = 2 * (strlen(ov->root_path) + sizeof("/mapped//") +
+				 2 * ID_SIZE + sizeof("/fs:"));
+	char room[sizeof("mapped/") + ID_SIZE];
 	char *lowerdir = malloc(sizeof("lowerdir=") + chain->count * each);
 	char *out;
 
 	if (!lowerdir)
 		return NULL;
+	layers_room(record, room);
 	out = stpcpy(lowerdir, "lowerdir=");
 	for (size_t i = 0; i < chain->count; i++) {
 		if (i)
 			*out++ = ':';
 		out = spec_escape_lower(out, ov->root_path);
-		out = stpcpy(stpcpy(stpcpy(out, "/snapshots/"),
-				    chain->layers[i]->id),
-			     "/fs");
+		out = stpcpy(stpcpy(stpcpy(out, "/"), room), "/");
+		out = stpcpy(stpcpy(out, chain->layers[i]->id), "/fs");
 	}
 	return lowerdir;
 }
@@ -160,7 +142,7 @@ static int add_dirs(struct options *options, const struct overlay *ov,
 		    options_add(options, "upperdir=%s", upper) < 0)
 			return -ENOMEM;
 	}
-	return options_take(options, lowerdir_of(ov, chain));
+	return options_take(options, lowerdir_of(ov, record, chain));
 }
 
 static int emit_overlay(const struct overlay *ov, const struct record *record,
@@ -176,10 +158,27 @@ static int emit_overlay(const struct overlay *ov, const struct record *record,
 	if (r < 0)
 		return error_fail(err, ENOMEM, "out of memory");
 	r = options_add_rest(&options, ov, record, err);
+	if (r == 0)
+		r = add_maps(&options, record, err);
 	if (r < 0)
 		return r;
 	mount.options = (const char *const *)options.items;
 	return emit(ctx, &mount);
+}
+
+/* The copies were made by prepare; what took one away is mended here. */
+static int make_copies(struct overlay *ov, const struct record *record,
+		       const struct chain *chain, struct shale_error *err)
+{
+	auto_idmaps maps = { NULL, NULL };
+	int r;
+
+	if (!*record->map_id)
+		return 0;
+	r = labels_maps((const char *const *)record->labels, &maps, err);
+	if (r == 0 && !maps.uid)
+		r = error_fail(err, EUCLEAN, "its mapping labels are gone");
+	return r < 0 ? r : shifted_make(ov, &maps, record->map_id, chain, err);
 }
 
 /* Its files are to be there, and to be what was written. */
@@ -208,7 +207,9 @@ int overlay_emit(struct overlay *ov, const struct record *record,
 		return r;
 	if (!*record->parent_id || ov->driver->is_copying)
 		return emit_bind(ov, record, emit, ctx, err);
-	r = chain_load(ov, record, &chain, err);
+	r = chain_load(ov, record->parent_id, &chain, err);
+	if (r == 0)
+		r = make_copies(ov, record, &chain, err);
 	if (r < 0)
 		return r;
 	/* Overlayfs refuses a single lower without an upper. */

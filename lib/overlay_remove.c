@@ -19,6 +19,7 @@
 #include "record.h"
 #include "removal.h"
 #include "scope.h"
+#include "shifted.h"
 #include "staging.h"
 #include "upper.h"
 
@@ -34,6 +35,8 @@ int removal_take_away(struct writer *writer, const struct record *record,
 
 	if (r < 0)
 		return r;
+	if (record->room == ROOM_SNAPSHOTS)
+		shifted_take(ov, record->id, remains->copies);
 	r = trash_move(ov, ov->room_fd[record->room], record->id,
 		       remains->trash);
 	if (r == -ENOSPC || r == -EDQUOT || r == -EXDEV) {
@@ -53,6 +56,7 @@ void removal_finish(struct overlay *ov, const struct record *record, int dir_fd,
 		    const struct remains *remains)
 {
 	trash_empty(ov, remains->trash);
+	trash_empty(ov, remains->copies);
 	if (!remains->in_place)
 		return;
 	/* By descriptor: the name may already be a new snapshot's, which a

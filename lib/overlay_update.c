@@ -17,6 +17,7 @@
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
+#include "shifted.h"
 #include "staging.h"
 
 #define LABELS_NAME "labels"
@@ -33,6 +34,28 @@ static const char *labels_fact(const struct record *record)
 	return record->room == ROOM_ACTIVE ? "key.labels" : "name.labels";
 }
 
+/* A mapping that no mount could use is refused where it is said. */
+static int check_maps(const struct record *record, char **labels,
+		      struct shale_error *err)
+{
+	auto_idmaps maps = { NULL, NULL };
+	char map_id[ID_SIZE] = "";
+	int r;
+
+	if (record->kind == SHALE_KIND_COMMITTED)
+		return 0;
+	r = labels_maps((const char *const *)labels, &maps, err);
+	if (r < 0 || !*record->map_id)
+		return r;
+	if (maps.uid && shifted_map_id(&maps, map_id) < 0)
+		return error_fail(err, ENOMEM, "out of memory");
+	return !strcmp(map_id, record->map_id)
+		       ? 0
+		       : error_fail(
+				 err, EINVAL,
+				 "its files have the owners of the mapping that it was made with");
+}
+
 /* Writes what the labels become into a staged directory; the slow half. */
 static int stage(const struct change *change, const struct record *record,
 		 struct staged *staged, bool *is_empty, struct shale_error *err)
@@ -44,6 +67,8 @@ static int stage(const struct change *change, const struct record *record,
 	if (r == 0 && record->room == ROOM_ACTIVE)
 		r = options_check_fixed((const char *const *)record->labels,
 					(const char *const *)merged, err);
+	if (r == 0)
+		r = check_maps(record, merged, err);
 	if (r < 0)
 		return r;
 	*is_empty = !*merged;

@@ -28,6 +28,7 @@
 /* A directory that is another one each time we look: not for ever. */
 #define RELOOK_TRIES 1000
 #define PARENT_PREFIX "../../snapshots/"
+#define MAPPED_PREFIX "../../mapped/"
 
 static const char *const room_names[] = {
 	[ROOM_ACTIVE] = "active",
@@ -180,6 +181,28 @@ static int read_parent(const struct overlay *ov, int dir_fd,
 	return read_parent_name(ov, record, err);
 }
 
+/* Of an active or view whose layers are copies with other owners. */
+static int read_map(int dir_fd, struct record *record, struct shale_error *err)
+{
+	const size_t prefix = sizeof(MAPPED_PREFIX) - 1;
+	char text[FS_LINK_SIZE];
+	int r;
+
+	if (record->room != ROOM_ACTIVE)
+		return 0;
+	r = fs_read_link(dir_fd, "key.mapped", text);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0 && r != -EINVAL)
+		return error_errno(err, -r, "read 'active/%s/key.mapped'",
+				   record->id);
+	if (r < 0 || strncmp(text, MAPPED_PREFIX, prefix) != 0 ||
+	    !id_is_valid(text + prefix))
+		return contradiction(record, err, "its mapping fact is torn");
+	(void)stpcpy(record->map_id, text + prefix);
+	return 0;
+}
+
 static int read_labels(int dir_fd, struct record *record,
 		       struct shale_error *err)
 {
@@ -269,6 +292,8 @@ static int read_facts(const struct overlay *ov, int dir_fd, enum room room,
 	r = read_kind(dir_fd, record, err);
 	if (r == 0)
 		r = read_parent(ov, dir_fd, record, err);
+	if (r == 0)
+		r = read_map(dir_fd, record, err);
 	if (r == 0)
 		r = read_labels(dir_fd, record, err);
 	if (r == 0)

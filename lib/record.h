@@ -20,6 +20,7 @@ struct record {
 	uint32_t kind;
 	char id[ID_SIZE];
 	char parent_id[ID_SIZE]; /* "" for none */
+	char map_id[ID_SIZE];	 /* whose copies it has (shifted.h), or "" */
 	char *name, *parent;	 /* parent "" for none */
 	char **labels;		 /* sorted, NULL-terminated, never NULL */
 	int64_t created_ns, updated_ns;

@@ -13,7 +13,8 @@
 
 /* What a removal leaves to be deleted once the lock is free. */
 struct remains {
-	char trash[ID_SIZE]; /* its name in trash/, or "" */
+	char trash[ID_SIZE];  /* its name in trash/, or "" */
+	char copies[ID_SIZE]; /* that of its copies for mappings, or "" */
 	bool in_place; /* no room for the rename: the directory is emptied */
 };
 

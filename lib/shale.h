@@ -35,9 +35,16 @@ extern "C" {
  *        always, whether an overlay is mounted on the active.
  * temporary: "PID START BOOT": the key is a part of what that process does;
  *        shale_cleanup removes it once that is gone.
+ * uidmap, gidmap: "inside:outside:size[,...]": the user namespace of the
+ *        container that an active or view is for.  Its mount then shows the
+ *        owners of files as that container's, and its upper keeps them as the
+ *        container calls them.  Both or neither; checked by prepare, view and
+ *        update.
  */
 #define SHALE_LABEL_USER "org.shale.user"
 #define SHALE_LABEL_TEMPORARY "org.shale.temporary"
+#define SHALE_LABEL_UIDMAP "org.shale.uidmap"
+#define SHALE_LABEL_GIDMAP "org.shale.gidmap"
 
 /*
  * Labels by which a new active or view says how it is to be mounted.  What
@@ -129,6 +136,8 @@ SHALE_API const struct shale_snapshotter *shale_native_snapshotter(void);
  *          upper           NAME=/DIRECTORY for SHALE_LABEL_UPPER; likewise
  *          lock_timeout_ms how long to wait for the store's lock; then
  *                          -ETIMEDOUT.  Default: for ever.
+ *          slow_chown      yes: where a file system or kernel has no
+ *                          idmapped mounts, copy layers for each mapping
  *          any_filesystem  yes: do not refuse a file system by its name
  *          native knows neither mount_option nor upper.
  * @host:   lent until the store is closed; may be NULL

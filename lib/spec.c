@@ -71,6 +71,7 @@ void spec_free(struct spec *spec)
 	free(spec->source);
 	free(spec->upper);
 	free(spec->work);
+	idmaps_clear(&spec->maps);
 	free(spec);
 }
 
@@ -252,11 +253,6 @@ static int add_rest(struct spec *spec, const char *key, size_t key_len,
 		return error_fail(err, EINVAL,
 				  "mount option '%s' has no place in a spec",
 				  option->key);
-	if (!strcmp(option->key, "uidmap") || !strcmp(option->key, "gidmap"))
-		return error_fail(
-			err, EOPNOTSUPP,
-			"mount option '%s': mapped mounts are not supported",
-			option->key);
 	return 0;
 }
 
@@ -268,6 +264,26 @@ static const char *value_of(const char *option, const char *key)
 	if (strncmp(option, key, len) != 0 || option[len] != '=')
 		return NULL;
 	return option + len + 1;
+}
+
+/* Positive where @option is no mapping. */
+static int parse_map(struct spec *spec, const char *option,
+		     struct shale_error *err)
+{
+	static const char *const keys[] = { "uidmap", "gidmap" };
+	struct idmap **const slots[] = { &spec->maps.uid, &spec->maps.gid };
+
+	for (size_t i = 0; i < 2; i++) {
+		const char *value = value_of(option, keys[i]);
+
+		if (!value)
+			continue;
+		if (*slots[i])
+			return error_fail(err, EINVAL, "%s is there twice",
+					  keys[i]);
+		return idmap_parse(value, keys[i], slots[i], err);
+	}
+	return 1;
 }
 
 /* Options of an overlay alone. */
@@ -297,6 +313,7 @@ static int parse_option(struct spec *spec, const char *option, bool *is_rw,
 			struct shale_error *err)
 {
 	bool is_bind = spec->kind == SPEC_BIND;
+	int r;
 
 	if (!strcmp(option, "ro") || !strcmp(option, "rw")) {
 		spec->is_read_only = option[1] == 'o';
@@ -305,6 +322,9 @@ static int parse_option(struct spec *spec, const char *option, bool *is_rw,
 	}
 	if (parse_attr(spec, option))
 		return 0;
+	r = parse_map(spec, option, err);
+	if (r <= 0)
+		return r;
 	if (!is_bind)
 		return parse_overlay_option(spec, option, err);
 	if (!strcmp(option, "bind") || !strcmp(option, "rbind")) {
@@ -380,6 +400,10 @@ static int parse(const struct shale_mount_spec *mount, struct spec *spec,
 		if (r < 0)
 			return r;
 	}
+	if (!spec->maps.uid != !spec->maps.gid)
+		return error_fail(err, EINVAL, "%s without %s",
+				  spec->maps.uid ? "uidmap" : "gidmap",
+				  spec->maps.uid ? "gidmap" : "uidmap");
 	if (spec->kind == SPEC_BIND)
 		return 0;
 	if (!spec->upper && is_rw)

@@ -13,6 +13,8 @@
  * - Every path is absolute.
  * - A value may stand in double quotes (context="a,b"): they are taken off
  *   here, and put back by the engine that needs them.
+ * - uidmap= and gidmap=, both or neither, hold inside:outside:size[,...]: the
+ *   ids of all directories are mapped so.
  * - ro, rw, bind, rbind and the flags of a mount (nosuid, nodev, ...) are
  *   understood here; of contradicting ones the last wins.  All else goes to
  *   overlayfs as key or key=value.
@@ -24,6 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "idmap.h"
 #include "snapshotter.h"
 
 /* What overlayfs takes (OVL_MAX_STACK); the next one is a bare EINVAL. */
@@ -62,6 +65,7 @@ struct spec {
 	char *work;
 	size_t rest_count;
 	struct spec_option *rest;
+	struct idmaps maps; /* empty: ids are as they are */
 };
 
 /**
@@ -71,7 +75,7 @@ struct spec {
  *
  * Return: 0, -EINVAL (text that contradicts itself or is no bind or overlay),
  *         -E2BIG (more than SPEC_LOWERS_MAX layers, or a longer struct than is
- *         known here), -EOPNOTSUPP (idmapped mounts), -ENOMEM.
+ *         known here), -ENOMEM.
  */
 int spec_parse(const struct shale_mount_spec *mount, struct spec **ret,
 	       struct shale_error *err);

@@ -133,24 +133,30 @@ int trash_make_room(struct overlay *ov, enum room room, const char *id,
 	return error_errno(err, -r, "move the uncertified '%s' to trash", id);
 }
 
+int staged_rename(struct staged *staged, int dir_fd, const char *name,
+		  struct shale_error *err)
+{
+	struct overlay *ov = staged->ov;
+
+	/* Cleanup looks under the lock, which we hold; once it is published,
+	 * our flock would look like a commit's.
+	 */
+	(void)flock(staged->fd, LOCK_UN);
+	if (renameat2(ov->staging_fd, staged->name, dir_fd, name,
+		      RENAME_NOREPLACE) < 0)
+		return error_errno(err, errno, "rename '%s/staging/%s' to '%s'",
+				   ov->root_path, staged->name, name);
+	drop_locked_fd(&staged->fd);
+	return 0;
+}
+
 int staged_publish(struct staged *staged, enum room room, const char *id,
 		   char ret_trash[ID_SIZE], struct shale_error *err)
 {
 	struct overlay *ov = staged->ov;
 	int r = trash_make_room(ov, room, id, ret_trash, err);
 
-	if (r < 0)
-		return r;
-	/* Cleanup looks under the lock, which we hold; once it is published,
-	 * our flock would look like a commit's.
-	 */
-	(void)flock(staged->fd, LOCK_UN);
-	if (renameat2(ov->staging_fd, staged->name, ov->room_fd[room], id,
-		      RENAME_NOREPLACE) < 0)
-		return error_errno(err, errno, "rename '%s/staging/%s' to '%s'",
-				   ov->root_path, staged->name, id);
-	drop_locked_fd(&staged->fd);
-	return 0;
+	return r < 0 ? r : staged_rename(staged, ov->room_fd[room], id, err);
 }
 
 void trash_empty(struct overlay *ov, const char *name)

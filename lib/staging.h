@@ -37,6 +37,12 @@ int staged_new(struct overlay *ov, struct staged *staged,
 int staged_publish(struct staged *staged, enum room room, const char *id,
 		   char ret_trash[ID_SIZE], struct shale_error *err);
 
+/**
+ * staged_rename - the same to any place of the store where nothing is
+ */
+int staged_rename(struct staged *staged, int dir_fd, const char *name,
+		  struct shale_error *err);
+
 /** staged_drop - delete it, unless it was published */
 void staged_drop(struct staged *staged);
 

@@ -96,7 +96,9 @@ struct shale_info {
  * @source:  path of a bind's source, "overlay" for an overlay
  * @options: one option an entry, NULL at the end.  lowerdir= has all layers
  *           joined by ':', topmost first; a '\' stands before a ':' or '\'
- *           of a path.
+ *           of a path.  uidmap= and gidmap=, both or neither, are
+ *           inside:outside:size[,...]: all directories are to be idmapped
+ *           so, and the mount made by the mapping's root.
  */
 struct shale_mount_spec {
 	uint32_t size, flags;

@@ -302,6 +302,34 @@ static void updated_moves_with_the_labels_and_created_does_not(void **state)
 	assert_int_equal(before.updated_ns, after.updated_ns);
 }
 
+static void a_mapping_is_checked_where_it_is_said(void **state)
+{
+	struct shale_opts opts = { .size = sizeof(opts) };
+
+	(void)state;
+	make_layer("base", NULL);
+	opts.labels = PAIRS(SHALE_LABEL_UIDMAP, "0:1:1");
+	REFUSED(EINVAL, "a uidmap without a gidmap",
+		shale_prepare(store, "k", NULL, &opts, &why));
+	opts.labels = PAIRS(SHALE_LABEL_UIDMAP, "0:1:1", SHALE_LABEL_GIDMAP,
+			    "0:1:2,1:2:1");
+	REFUSED(EINVAL, "overlap inside",
+		shale_view(store, "k", "base", &opts, &why));
+	opts.labels =
+		PAIRS(SHALE_LABEL_UIDMAP, "0:1:1", SHALE_LABEL_GIDMAP, "0:1:1");
+	MUST(shale_prepare(store, "k", NULL, &opts, &why));
+	REFUSED(EINVAL, "uidmap 'x'",
+		shale_update(store, "k", PAIRS(SHALE_LABEL_UIDMAP, "x"),
+			     PAIRS("labels." SHALE_LABEL_UIDMAP), &why));
+	REFUSED(EINVAL, "a gidmap without a uidmap",
+		shale_update(store, "k", NULL,
+			     PAIRS("labels." SHALE_LABEL_UIDMAP), &why));
+	MUST(shale_update(store, "k", NULL, NULL, &why));
+	/* Of a layer they mean nothing. */
+	MUST(shale_update(store, "base", PAIRS(SHALE_LABEL_UIDMAP, "x"), NULL,
+			  &why));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +351,7 @@ int main(void)
 		TEST_IN_STORE(malformed_labels_are_refused),
 		TEST_IN_STORE(a_label_without_a_value_is_refused),
 		TEST_IN_STORE(more_than_64_kib_of_labels_are_refused),
+		TEST_IN_STORE(a_mapping_is_checked_where_it_is_said),
 		TEST_IN_STORE(update_of_nothing_is_enoent),
 		TEST_IN_STORE(
 			updated_moves_with_the_labels_and_created_does_not),

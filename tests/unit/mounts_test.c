@@ -179,6 +179,31 @@ static void an_overlay_in_a_user_namespace_has_userxattr(void **state)
 	assert_int_equal(status, 0);
 }
 
+static void a_mapping_is_emitted_behind_the_rest(void **state)
+{
+	const char *const labels[] = { SHALE_LABEL_GIDMAP, "0:5:1",
+				       SHALE_LABEL_UIDMAP, "0:7:1,1:9:1",
+				       NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	(void)state;
+	make_layer("1", NULL);
+	MUST(shale_prepare(store, "k", "1", &opts, &why));
+	MUST(shale_prepare(store, "alone", NULL, &opts, &why));
+	MUST(shale_view(store, "v", "1", &opts, &why));
+	check_mount(store, "k",
+		    "overlay overlay workdir=%s upperdir=%s lowerdir=%s"
+		    " " DEFAULTS " uidmap=0:7:1,1:9:1 gidmap=0:5:1",
+		    of_key("k", "work"), of_key("k", "fs"), of_name("1", "fs"));
+	check_mount(store, "alone",
+		    "bind %s rw rbind uidmap=0:7:1,1:9:1 gidmap=0:5:1",
+		    of_key("alone", "fs"));
+	check_mount(store, "v",
+		    "bind %s ro rbind uidmap=0:7:1,1:9:1 gidmap=0:5:1",
+		    of_name("1", "fs"));
+}
+
 static void a_colon_in_a_layers_path_is_escaped(void **state)
 {
 	static const char *const config[] = { "create", "yes", "any_filesystem",
@@ -374,6 +399,7 @@ int main(void)
 		TEST_IN_STORE(a_configured_index_is_not_overridden),
 		TEST_IN_STORE(binds_take_no_overlay_options),
 		TEST_IN_STORE(an_overlay_in_a_user_namespace_has_userxattr),
+		TEST_IN_STORE(a_mapping_is_emitted_behind_the_rest),
 		TEST_IN_DIR(a_colon_in_a_layers_path_is_escaped),
 		TEST_IN_STORE(a_chain_of_500_layers_is_computed),
 		TEST_IN_STORE(a_layer_past_the_500th_is_refused_at_its_commit),

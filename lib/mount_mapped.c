@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mounts for user namespaces.  Each directory of the spec is covered, at its
+ * own path and in a mount namespace apart, with an idmapped clone of itself;
+ * what an engine makes there takes its layers through the clones.  So both
+ * engines work as ever, with the same names and the same text in mountinfo,
+ * also on kernels that take no detached mount for a layer (until 6.15) and no
+ * descriptor (until 6.13).
+ *
+ * The upper is mapped as well.  Files in it are on disk as the container
+ * calls their owners, so that what is committed suits everybody.
+ */
+#include "mount.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/utsname.h>
+
+#include "error.h"
+#include "fs.h"
+#include "fsid.h"
+#include "scope.h"
+#include "userns.h"
+
+struct mapping {
+	const struct mount_engine *engine;
+	const struct spec *spec;
+	int userns_fd;
+	int fd; /* of the mount */
+	struct shale_error *err;
+};
+
+/* ---- a kernel or file system that can't ---- */
+
+static const struct {
+	const char *type, *since;
+} idmapping_types[] = {
+	{ "ext4", "5.12" },  { "xfs", "5.12" },	    { "vfat", "5.12" },
+	{ "btrfs", "5.15" }, { "f2fs", "5.18" },    { "erofs", "5.19" },
+	{ "tmpfs", "6.3" },  { "squashfs", "6.2" },
+};
+
+static const char *since_of(const char *type)
+{
+	for (size_t i = 0;
+	     i < sizeof(idmapping_types) / sizeof(*idmapping_types); i++)
+		if (!strcmp(idmapping_types[i].type, type))
+			return idmapping_types[i].since;
+	return NULL;
+}
+
+static bool is_unsupported(int code)
+{
+	return code == EINVAL || code == EOPNOTSUPP || code == ENOSYS;
+}
+
+static int fail_setattr(const char *path, int code, struct shale_error *err)
+{
+	char type[32] = "?";
+	const char *since;
+	struct utsname name = { .release = "?" };
+	auto_fd fd = -1;
+
+	/* EPERM: no right over the file system, or it is idmapped already. */
+	if (!is_unsupported(code))
+		return error_errno(err, code, "map the ids of '%s'", path);
+	(void)uname(&name);
+	if (mount_open_dir(path, "directory", &fd, NULL) == 0)
+		mount_type(fd, type, sizeof(type));
+	since = since_of(type);
+	if (!since)
+		return error_fail(
+			err, EOPNOTSUPP,
+			"map the ids of '%s': its file system, %s, is not known to have idmapped mounts: see slow_chown in shale.json(5)",
+			path, type);
+	return error_fail(
+		err, EOPNOTSUPP,
+		"map the ids of '%s': idmapped mounts of %s need Linux %s (this is %s): see slow_chown in shale.json(5)",
+		path, type, since, name.release);
+}
+
+/* Until 5.19 overlayfs took no idmapped layer. */
+static bool overlay_takes_mapped(void)
+{
+	struct utsname name;
+	unsigned long major, minor;
+	char *next;
+
+	if (uname(&name) < 0)
+		return true;
+	major = strtoul(name.release, &next, 10);
+	minor = *next == '.' ? strtoul(next + 1, NULL, 10) : 0;
+	return major > 5 || (major == 5 && minor >= 19);
+}
+
+bool mount_can_map(int dir_fd, const struct idmaps *maps)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
+	auto_fd userns_fd = -1;
+	auto_fd fd = -1;
+
+	if (!overlay_takes_mapped())
+		return false;
+	/* Any other failure is for the mount to tell. */
+	if (userns_open(maps, &userns_fd, NULL) < 0)
+		return true;
+	fd = open_tree(dir_fd, "",
+		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
+	if (fd < 0)
+		return errno != ENOSYS;
+	attr.userns_fd = (uint64_t)userns_fd;
+	return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0 ||
+	       !is_unsupported(errno);
+}
+
+/* ---- covering ---- */
+
+/*
+ * Puts an idmapped clone of @path over it; @ret_id is of that mount.  What is
+ * mounted below @path is there as well, mapped only in a bind of all that.
+ */
+static int cover(const struct mapping *mapping, const char *path,
+		 uint64_t *ret_id, struct shale_error *err)
+{
+	const bool is_bind = mapping->spec->kind == SPEC_BIND;
+	const bool is_deep = !is_bind || mapping->spec->is_recursive;
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
+				   .userns_fd = (uint64_t)mapping->userns_fd };
+	auto_fd target_fd = -1;
+	auto_fd fd = -1;
+	int r = mount_open_dir(path, "directory", &target_fd, err);
+
+	if (r < 0)
+		return r;
+	fd = open_tree(target_fd, "",
+		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
+			       (is_deep ? AT_RECURSIVE : 0));
+	if (fd < 0)
+		return error_errno(err, errno, "clone '%s'", path);
+	if (mount_setattr(fd, "",
+			  AT_EMPTY_PATH |
+				  (is_bind && is_deep ? AT_RECURSIVE : 0),
+			  &attr, sizeof(attr)) < 0)
+		return fail_setattr(path, errno, err);
+	r = mount_id(fd, ret_id, err);
+	return r < 0 ? r : mount_move(fd, target_fd, path, err);
+}
+
+static int id_of(const char *path, uint64_t *ret, struct shale_error *err)
+{
+	auto_fd fd = -1;
+	int r = mount_open_dir(path, "directory", &fd, err);
+
+	return r < 0 ? r : mount_id(fd, ret, err);
+}
+
+/* ---- what to cover ---- */
+
+struct dirs {
+	const char **paths;
+	size_t count;
+};
+
+static int dirs_of(const struct spec *spec, struct dirs *ret)
+{
+	ret->count = 0;
+	ret->paths = calloc(spec->lower_count + 2, sizeof(*ret->paths));
+	if (!ret->paths)
+		return -ENOMEM;
+	for (size_t i = 0; i < spec->lower_count; i++)
+		ret->paths[ret->count++] = spec->lowers[i];
+	if (spec->upper) {
+		ret->paths[ret->count++] = spec->upper;
+		ret->paths[ret->count++] = spec->work;
+	}
+	return 0;
+}
+
+/* Length of the longest path that is above @a, or @a, and also of @b. */
+static size_t common_length(const char *a, size_t a_len, const char *b)
+{
+	size_t length = 0, i = 0;
+
+	while (i < a_len && b[i] && a[i] == b[i]) {
+		if (a[i] == '/')
+			length = i;
+		i++;
+	}
+	if ((i == a_len || a[i] == '/') && (!b[i] || b[i] == '/'))
+		length = i;
+	return length;
+}
+
+/* The directory that all are in; NULL without memory, "" for the root. */
+static char *common_of(const struct dirs *dirs)
+{
+	size_t length = strlen(dirs->paths[0]);
+
+	for (size_t i = 1; i < dirs->count; i++)
+		length = common_length(dirs->paths[0], length, dirs->paths[i]);
+	return strndup(dirs->paths[0], length);
+}
+
+/* The clones so far; another mount is in none, nor is what a link leads to. */
+struct clones {
+	uint64_t ids[3];
+	size_t count;
+};
+
+static int is_mapped(const struct clones *clones, const char *path, bool *ret,
+		     struct shale_error *err)
+{
+	uint64_t id;
+	int r = id_of(path, &id, err);
+
+	*ret = false;
+	for (size_t i = 0; r == 0 && i < clones->count; i++)
+		if (clones->ids[i] == id)
+			*ret = true;
+	return r;
+}
+
+static int cover_common(const struct mapping *mapping, const struct dirs *dirs,
+			struct clones *clones, struct shale_error *err)
+{
+	auto_free char *common = common_of(dirs);
+	int r;
+
+	if (!common)
+		return error_errno(err, ENOMEM, "map the layers");
+	if (!*common)
+		return error_fail(err, EXDEV,
+				  "'%s' and '%s' have no directory in common",
+				  dirs->paths[0], dirs->paths[dirs->count - 1]);
+	r = cover(mapping, common, &clones->ids[clones->count], err);
+	if (r == 0)
+		clones->count++;
+	return r;
+}
+
+/* Both have to come by one mount. */
+static int cover_upper(const struct mapping *mapping, struct clones *clones)
+{
+	const struct spec *spec = mapping->spec;
+	const char *pair[] = { spec->upper, spec->work };
+	const struct dirs upper = { pair, 2 };
+	bool is_done;
+	int r = is_mapped(clones, spec->upper, &is_done, mapping->err);
+
+	if (r < 0 || is_done)
+		return r;
+	r = cover_common(mapping, &upper, clones, mapping->err);
+	if (r == 0)
+		r = is_mapped(clones, spec->upper, &is_done, mapping->err);
+	if (r == 0 && !is_done)
+		r = error_fail(
+			mapping->err, EXDEV,
+			"upperdir '%s' and workdir '%s' have no directory of their mount in common",
+			spec->upper, spec->work);
+	return r;
+}
+
+/* Where the upper is on another mount they may have one of their own. */
+static int cover_lowers(const struct mapping *mapping, const struct dirs *dirs,
+			struct clones *clones)
+{
+	bool is_done;
+	int r = is_mapped(clones, dirs->paths[0], &is_done, mapping->err);
+
+	if (r == 0 && !is_done)
+		(void)cover_common(mapping, dirs, clones, NULL);
+	return r;
+}
+
+static int cover_lower(const struct mapping *mapping,
+		       const struct clones *clones, const char *path)
+{
+	bool is_done;
+	uint64_t id;
+	int r = is_mapped(clones, path, &is_done, mapping->err);
+
+	return r < 0 || is_done ? r : cover(mapping, path, &id, mapping->err);
+}
+
+/* One clone for all where that is possible, as in a store; what it has not
+ * gets one of its own.
+ */
+static int cover_all(const struct mapping *mapping)
+{
+	const struct spec *spec = mapping->spec;
+	auto_free const char **paths = NULL;
+	struct clones clones = { .count = 0 };
+	struct dirs dirs;
+	uint64_t id;
+	int r;
+
+	if (spec->kind == SPEC_BIND)
+		return cover(mapping, spec->source, &id, mapping->err);
+	r = dirs_of(spec, &dirs);
+	if (r < 0)
+		return error_errno(mapping->err, -r, "map the layers");
+	paths = dirs.paths;
+	(void)cover_common(mapping, &dirs, &clones, NULL);
+	if (spec->upper)
+		r = cover_upper(mapping, &clones);
+	dirs.count = spec->lower_count;
+	if (r == 0 && spec->lower_count > 1)
+		r = cover_lowers(mapping, &dirs, &clones);
+	for (size_t i = 0; r == 0 && i < spec->lower_count; i++)
+		r = cover_lower(mapping, &clones, spec->lowers[i]);
+	return r;
+}
+
+/* ---- mounting ---- */
+
+static int mapped_main(void *ctx)
+{
+	struct mapping *mapping = ctx;
+	const struct idmaps *maps = &mapping->spec->maps;
+	int r = cover_all(mapping);
+
+	if (r < 0)
+		return r;
+	/*
+	 * The overlay does its own work as whoever made it.  As the host's
+	 * root it could make nothing in the mapped upper, and would come
+	 * read-only without a word.
+	 */
+	r = fsid_become(idmap_root(maps->uid), idmap_root(maps->gid));
+	if (r < 0)
+		return error_errno(mapping->err, -r,
+				   "become the root of the mapping");
+	r = mapping->engine->detached(mapping->spec, &mapping->fd,
+				      mapping->err);
+	fsid_restore();
+	return r;
+}
+
+int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
+		 int *ret_fd, struct shale_error *err)
+{
+	struct mapping mapping = { engine, spec, -1, -1, err };
+	auto_fd userns_fd = -1;
+	int r = userns_open(&spec->maps, &userns_fd, err);
+
+	if (r < 0)
+		return r;
+	mapping.userns_fd = userns_fd;
+	r = mount_apart(mapped_main, &mapping, err);
+	if (r == 0)
+		*ret_fd = mapping.fd;
+	return r;
+}
