@@ -159,6 +159,8 @@ static int take_linux(const struct json *json, struct bundle *bundle,
 				 &bundle->readonly, err);
 	if (r == 0)
 		r = take_devices(object, bundle, err);
+	if (r == 0)
+		r = mapping_of_config(object, &bundle->mapping, err);
 	if (r == 0 && label && *label->text)
 		bundle->mount_label = label->text;
 	return r;
@@ -247,6 +249,7 @@ int bundle_load(const char *path, struct bundle *ret, struct shale_error *err)
 void bundle_clear(struct bundle *bundle)
 {
 	json_free(bundle->json);
+	mapping_clear(&bundle->mapping);
 	free(bundle->rootfs);
 	*bundle = (struct bundle){ 0 };
 }

@@ -10,6 +10,7 @@
 
 #include "annotations.h"
 #include "json.h"
+#include "mapping.h"
 #include "snapshotter.h"
 
 #define BUNDLE_SIZE_MAX 4194304
@@ -22,6 +23,7 @@
  * @masked, @readonly: linux.maskedPaths and linux.readonlyPaths, lists of
  *               strings; NULL where absent
  * @devices:     linux.devices, objects that each have a path
+ * @mapping:     of its user namespace (mapping.h)
  * @copy_up:     a mount's destination whose content the runtime copies out of
  *               the bundle's rootfs (tmpcopyup), NULL for none
  */
@@ -31,6 +33,7 @@ struct bundle {
 	bool root_readonly;
 	const char *cwd, *mount_label, *copy_up;
 	const struct json *masked, *readonly, *devices;
+	struct mapping mapping;
 	struct annotations annotations;
 };
 

@@ -160,8 +160,8 @@ static int set_lock_timeout(struct config *config, const char *key,
 	return add_pair(config, key, value->text, err);
 }
 
-static int set_any_filesystem(struct config *config, const char *key,
-			      const struct json *value, struct shale_error *err)
+static int set_flag(struct config *config, const char *key,
+		    const struct json *value, struct shale_error *err)
 {
 	if (value->type != JSON_BOOL)
 		return refuse(config, key, "is neither true nor false", err);
@@ -188,7 +188,8 @@ static const struct {
 	{ "allowed_mount_options", set_allowed_options },
 	{ "uppers", set_uppers },
 	{ "lock_timeout_ms", set_lock_timeout },
-	{ "any_filesystem", set_any_filesystem },
+	{ "any_filesystem", set_flag },
+	{ "slow_chown", set_flag },
 	{ "policy", set_policy },
 };
 

@@ -5,9 +5,9 @@
  *
  * One object.  Keys, all optional: root, snapshotter, runtime, durability
  * (strings), mount_options, allowed_mount_options (lists of strings), uppers
- * (object of strings), lock_timeout_ms (whole number), any_filesystem
- * (boolean), policy (list; see policy.h).  An unknown key, a wrong type and a
- * file that others may write are refused.
+ * (object of strings), lock_timeout_ms (whole number), any_filesystem and
+ * slow_chown (booleans), policy (list; see policy.h).  An unknown key, a wrong
+ * type and a file that others may write are refused.
  */
 #ifndef DOOR_CONFIG_H
 #define DOOR_CONFIG_H
@@ -28,8 +28,8 @@
  * @snapshotter:  short name or absolute path of a plugin
  * @runtime:      the runtime that shale-runtime execs; NULL if not said
  * @store_config: key, value, ..., NULL for shale_store_open, from durability,
- *                mount_options, allowed_mount_options, uppers, lock_timeout_ms
- *                and any_filesystem; `create` is not among them
+ *                mount_options, allowed_mount_options, uppers, lock_timeout_ms,
+ *                any_filesystem and slow_chown; `create` is not among them
  */
 struct config {
 	char *root;

@@ -35,6 +35,7 @@ struct record {
 	uint32_t kind;
 	char *parent;
 	char *door, *runtime_root, *container, *bundle, *boot, *onstop;
+	struct mapping mapping; /* "", not NULL, where it has none */
 };
 
 static void drop_record(struct record *record)
@@ -46,6 +47,7 @@ static void drop_record(struct record *record)
 	free(record->bundle);
 	free(record->boot);
 	free(record->onstop);
+	mapping_clear(&record->mapping);
 	*record = (struct record){ 0 };
 }
 
@@ -74,9 +76,11 @@ static int record_fill(void *ctx, const struct shale_info *info)
 	record->bundle = copy_label(info, OWNER_LABEL_BUNDLE);
 	record->boot = copy_label(info, OWNER_LABEL_BOOT);
 	record->onstop = copy_label(info, OWNER_LABEL_ONSTOP);
+	record->mapping.uid = copy_label(info, SHALE_LABEL_UIDMAP);
+	record->mapping.gid = copy_label(info, SHALE_LABEL_GIDMAP);
 	return !record->parent || !record->door || !record->runtime_root ||
 	       !record->container || !record->bundle || !record->boot ||
-	       !record->onstop;
+	       !record->onstop || !record->mapping.uid || !record->mapping.gid;
 }
 
 static int record_load(struct shale_store *store, const char *key,
@@ -148,7 +152,13 @@ static int user_label(const struct claim *claim, const char *boot, char **ret,
 	return 0;
 }
 
-#define LABELS_SIZE 15 /* seven pairs and NULL */
+#define LABELS_SIZE 19 /* nine pairs and NULL */
+#define LABELS_USER 13 /* where the user's is */
+
+static bool is_mapped(const struct claim *claim)
+{
+	return claim->mapping && claim->mapping->uid;
+}
 
 static void fill_labels(const struct claim *claim, const char *boot,
 			const char *user, const char *labels[LABELS_SIZE])
@@ -169,6 +179,10 @@ static void fill_labels(const struct claim *claim, const char *boot,
 		claim->onstop,
 		SHALE_LABEL_USER,
 		user,
+		is_mapped(claim) ? SHALE_LABEL_UIDMAP : NULL,
+		is_mapped(claim) ? claim->mapping->uid : NULL,
+		SHALE_LABEL_GIDMAP,
+		is_mapped(claim) ? claim->mapping->gid : NULL,
 		NULL,
 	};
 
@@ -194,6 +208,7 @@ static int check_same(const struct claim *claim, const struct record *record,
 {
 	const uint32_t kind = claim->is_view ? SHALE_KIND_VIEW
 					     : SHALE_KIND_ACTIVE;
+	const struct mapping none = { (char *)"", (char *)"", NULL };
 
 	if (!is_own(record, claim->owner))
 		return error_fail(
@@ -210,6 +225,12 @@ static int check_same(const struct claim *claim, const struct record *record,
 			err, EEXIST,
 			"key '%s' of this container exists and is no %s",
 			claim->key, claim->is_view ? "view" : "active");
+	if (!mapping_is_same(is_mapped(claim) ? claim->mapping : &none,
+			     &record->mapping))
+		return error_fail(
+			err, EEXIST,
+			"key '%s' of this container exists for another user namespace (uids '%s', gids '%s')",
+			claim->key, record->mapping.uid, record->mapping.gid);
 	return 0;
 }
 
@@ -242,7 +263,7 @@ static int claim_existing(struct shale_store *store, const struct claim *claim,
 			  const char *boot, const char *const *labels,
 			  enum claimed *ret, struct shale_error *err)
 {
-	const char *user = labels[LABELS_SIZE - 2];
+	const char *user = labels[LABELS_USER];
 	auto_record record = { 0 };
 	int r = record_load(store, claim->key, &record, err);
 

@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "mapping.h"
 #include "policy.h"
 #include "shale.h"
 
@@ -38,12 +39,14 @@ struct owner {
 /**
  * struct claim - what a container is to get; strings are lent
  * @onstop: as the annotation has it
+ * @mapping: of its user namespace; NULL for none
  * @pid:    of the container's init, as the host counts; 0 where it has none
  *          yet and its mount alone will tell (see SHALE_LABEL_USER)
  */
 struct claim {
 	const struct owner *owner;
 	const char *key, *parent, *onstop;
+	const struct mapping *mapping;
 	bool is_view;
 	long pid;
 };
@@ -59,11 +62,11 @@ enum claimed {
  *
  * A new key is made by prepare or view, with its owner and user on record at
  * once.  A key that exists is adopted when it is the owner's own, of the same
- * parent and kind, and not in use.  One that is left of an earlier boot with
+ * parent, kind and mapping, and not in use.  One that is left of an earlier boot with
  * onstop `remove` is removed and made anew.
  *
- * Return: 0, -EEXIST (somebody else's key, or of another parent or kind),
- *         -EBUSY (its own, in use), or as shale_prepare.
+ * Return: 0, -EEXIST (somebody else's key, or of another parent, kind or
+ *         mapping), -EBUSY (its own, in use), or as shale_prepare.
  */
 int door_claim(struct shale_store *store, const struct claim *claim,
 	       enum claimed *ret, struct shale_error *err);

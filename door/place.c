@@ -21,6 +21,7 @@
 
 #include "error.h"
 #include "fs.h"
+#include "fsid.h"
 #include "scope.h"
 #include "target.h"
 
@@ -430,6 +431,20 @@ static int make_cwd(const struct place *place, int root_fd,
 	return fd < 0 ? error_context(err, fd, "make process.cwd") : 0;
 }
 
+static int find_all(struct place *place, int root_fd,
+		    const struct place_wish *wish, struct shale_error *err)
+{
+	int r = fsid_become(wish->uid, wish->gid);
+
+	if (r < 0)
+		return error_errno(err, -r, "become the root of the container");
+	r = find_targets(place, root_fd, wish, err);
+	if (r == 0)
+		r = make_cwd(place, root_fd, wish, err);
+	fsid_restore();
+	return r;
+}
+
 static int set_attrs(int fd, uint64_t attrs, struct shale_error *err)
 {
 	struct mount_attr attr = { .attr_set = attrs };
@@ -518,12 +533,10 @@ int place_put(struct place *place, int root_fd, const struct place_wish *wish,
 	      struct shale_error *err)
 {
 	uint64_t attrs = place->attrs;
-	int r = find_targets(place, root_fd, wish, err);
+	int r = find_all(place, root_fd, wish, err);
 
 	if (wish->read_only)
 		attrs |= MOUNT_ATTR_RDONLY;
-	if (r == 0)
-		r = make_cwd(place, root_fd, wish, err);
 	if (r == 0)
 		r = set_attrs(root_fd, attrs, err);
 	if (r == 0)

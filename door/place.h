@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "snapshotter.h"
 
@@ -58,10 +59,14 @@ bool place_covers(const struct place *place, const char *path);
  * @is_view:   nothing can be created in it
  * @read_only: the runtime will not make it so, we do
  * @cwd:       a directory to make where it is absent; NULL for none
+ * @uid, @gid: who makes what is absent: the container's root as we count, since
+ *             in a root that is idmapped nobody else can
  */
 struct place_wish {
 	bool is_view, read_only;
 	const char *cwd;
+	uid_t uid;
+	gid_t gid;
 };
 
 /**

@@ -112,35 +112,15 @@ static int empty_dir(char ret[PATH_MAX], struct shale_error *err)
 	return 0;
 }
 
-/*
- * A read-only bind is read-only as long as the container leaves it so: whoever
- * has CAP_SYS_ADMIN in there remounts it and writes into the layer.  Below an
- * overlay without upper nothing can be written.  It wants two layers: the
- * other one is empty.  A directory for this call alone would be left by who is
- * killed.
- */
-static int mount_sealed(const char *source, int *ret_fd,
-			struct shale_error *err)
+/* lowerdir= of a layer and a directory below it; to be freed. */
+static char *sealed_layers(const char *source, const char *empty)
 {
-	char empty[PATH_MAX];
-	auto_free char *lowerdir =
-		malloc(sizeof("lowerdir=:") + PATH_MAX + 2 * strlen(source));
-	const char *options[] = { lowerdir, "index=off",
-				  "redirect_dir=nofollow", "metacopy=off",
-				  NULL };
-	const struct shale_mount_spec spec = {
-		.size = sizeof(spec),
-		.type = "overlay",
-		.source = "overlay",
-		.options = options,
-	};
+	char *lowerdir = malloc(sizeof("lowerdir=:") + strlen(empty) +
+				2 * strlen(source));
 	char *out;
-	int r = empty_dir(empty, err);
 
-	if (r == 0 && !lowerdir)
-		r = error_fail(err, ENOMEM, "out of memory");
-	if (r < 0)
-		return r;
+	if (!lowerdir)
+		return NULL;
 	/* The layer's own root on top: its mode and owner are the view's. */
 	out = stpcpy(lowerdir, "lowerdir=");
 	for (; *source; source++) {
@@ -149,6 +129,47 @@ static int mount_sealed(const char *source, int *ret_fd,
 		*out++ = *source;
 	}
 	(void)stpcpy(stpcpy(out, ":"), empty);
+	return lowerdir;
+}
+
+static bool is_mapping(const char *option)
+{
+	return !strncmp(option, "uidmap=", 7) || !strncmp(option, "gidmap=", 7);
+}
+
+/*
+ * A read-only bind is read-only as long as the container leaves it so: whoever
+ * has CAP_SYS_ADMIN in there remounts it and writes into the layer.  Below an
+ * overlay without upper nothing can be written.  It wants two layers: the
+ * other one is empty.  A directory for this call alone would be left by who is
+ * killed.
+ */
+static int mount_sealed(const struct shale_mount_spec *bind, int *ret_fd,
+			struct shale_error *err)
+{
+	char empty[PATH_MAX];
+	auto_free char *lowerdir = NULL;
+	/* lowerdir, those, two of a mapping, NULL */
+	const char *options[7] = { NULL, "index=off", "redirect_dir=nofollow",
+				   "metacopy=off" };
+	const struct shale_mount_spec spec = {
+		.size = sizeof(spec),
+		.type = "overlay",
+		.source = "overlay",
+		.options = options,
+	};
+	size_t n = 4;
+	int r = empty_dir(empty, err);
+
+	if (r < 0)
+		return r;
+	lowerdir = sealed_layers(bind->source, empty);
+	if (!lowerdir)
+		return error_fail(err, ENOMEM, "out of memory");
+	options[0] = lowerdir;
+	for (size_t i = 0; bind->options[i] && n < 6; i++)
+		if (is_mapping(bind->options[i]))
+			options[n++] = bind->options[i];
 	return shale_mount_detached(&spec, ret_fd, err);
 }
 
@@ -170,7 +191,7 @@ static int mount_spec(struct emission *e, const struct shale_mount_spec *spec)
 	if (options)
 		labelled.options = options;
 	if (e->is_view && !strcmp(spec->type, "bind"))
-		return mount_sealed(spec->source, &e->fd, e->err);
+		return mount_sealed(spec, &e->fd, e->err);
 	return shale_mount_detached(&labelled, &e->fd, e->err);
 }
 

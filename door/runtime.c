@@ -215,20 +215,6 @@ bool runtime_is_mapped(long pid)
 	       range.count != UINT32_MAX;
 }
 
-bool runtime_has_our_root(long pid)
-{
-	char text[4096];
-	const char *rest = text;
-	struct id_range range;
-
-	if (read_proc(pid, text, sizeof(text), "uid_map") < 0)
-		return false;
-	while ((rest = next_range(rest, &range)) != NULL)
-		if (range.inside == 0 && range.count)
-			return range.outside == 0;
-	return false;
-}
-
 uid_t runtime_caller(void)
 {
 	char text[16384];

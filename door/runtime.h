@@ -101,11 +101,4 @@ uid_t runtime_caller(void);
  */
 bool runtime_is_mapped(long pid);
 
-/**
- * runtime_has_our_root - whether uid 0 of a process is uid 0 of ours
- *
- * Return: false also where that can't be read.
- */
-bool runtime_has_our_root(long pid);
-
 #endif

@@ -38,6 +38,7 @@ struct creation {
 	long init_pid;
 	struct runtime runtime;
 	struct bundle bundle;
+	struct mapping mapping;
 	const char *key;
 	struct place *place;
 };
@@ -46,6 +47,7 @@ static void drop_creation(struct creation *c)
 {
 	place_close(c->place);
 	bundle_clear(&c->bundle);
+	mapping_clear(&c->mapping);
 }
 
 /* ---- what is refused before the store is touched ---- */
@@ -95,16 +97,24 @@ static int find_init(struct creation *c, struct shale_error *err)
 }
 
 /*
- * The layers would all belong to nobody in it.  Asked last, since a process
- * that is no container's is to be called that.
+ * What config.json asks for, or where that names a namespace that was there
+ * before, what the process has.  Asked last, since a process that is no
+ * container's is to be called that.
  */
-static int check_mapping(const struct creation *c, struct shale_error *err)
+static int find_mapping(struct creation *c, struct shale_error *err)
 {
-	if (runtime_has_our_root(c->init_pid))
+	const struct mapping *asked = &c->bundle.mapping;
+	int r = mapping_of_process(c->init_pid, &c->mapping, err);
+
+	if (r < 0)
+		return error_context(err, r, "find the user namespace");
+	if (!asked->uid || mapping_is_same(asked, &c->mapping))
 		return 0;
 	return error_fail(
-		err, ENOTSUP,
-		"the root of the container's user namespace does not own the layers, which are not mapped: map its root to 0, or run it without a user namespace");
+		err, EINVAL,
+		"the container's process has the uids '%s' and gids '%s', not those of config.json",
+		c->mapping.uid ? c->mapping.uid : "",
+		c->mapping.gid ? c->mapping.gid : "");
 }
 
 static int check_policy(const struct creation *c, struct shale_error *err)
@@ -200,7 +210,7 @@ static int look(struct creation *c, struct shale_error *err)
 	if (r == 0)
 		r = check_descriptors(c, err);
 	if (r == 0)
-		r = check_mapping(c, err);
+		r = find_mapping(c, err);
 	if (r == 0)
 		r = check_bundle(c, err);
 	if (r == 0)
@@ -239,15 +249,17 @@ static int check_masks(const struct creation *c, const struct json *paths,
 
 static int put(const struct creation *c, int root_fd, struct shale_error *err)
 {
-	const struct place_wish wish = {
+	struct place_wish wish = {
 		.is_view = c->bundle.annotations.is_view,
 		/* Newer crun does it too late, through an old descriptor. */
 		.read_only = c->is_created && c->bundle.root_readonly,
 		/* crun has made it by now, in the bundle's rootfs. */
 		.cwd = c->is_created ? c->bundle.cwd : NULL,
 	};
-	int r = place_put(c->place, root_fd, &wish, err);
+	int r;
 
+	mapping_root(&c->mapping, &wish.uid, &wish.gid);
+	r = place_put(c->place, root_fd, &wish, err);
 	if (r == 0 && c->is_created)
 		r = check_masks(c, c->bundle.masked, "masked", root_fd, err);
 	if (r == 0 && c->is_created)
@@ -274,6 +286,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		.parent = asked->parent,
 		.onstop = asked->onstop_text,
 		.is_view = asked->is_view,
+		.mapping = &c->mapping,
 		.pid = c->init_pid,
 	};
 	enum claimed claimed;

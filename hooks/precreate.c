@@ -100,51 +100,15 @@ static int find_container(struct creation *c, struct shale_error *err)
 
 /* ---- what is refused before the store is touched ---- */
 
-/* Whether id 0 of a mapping is 0 on the host. */
-static bool maps_root_to_itself(const struct json *mappings)
-{
-	for (size_t i = 0;
-	     mappings && mappings->type == JSON_ARRAY && i < mappings->count;
-	     i++) {
-		const struct json *range = mappings->items[i];
-		const struct json *inside = json_get(range, "containerID");
-		const struct json *outside = json_get(range, "hostID");
-
-		if (inside && inside->type == JSON_NUMBER && outside &&
-		    outside->type == JSON_NUMBER && !strcmp(inside->text, "0"))
-			return !strcmp(outside->text, "0");
-	}
-	return false;
-}
-
-static bool has_user_namespace(const struct json *config)
-{
-	const struct json *list =
-		json_get(json_get(config, "linux"), "namespaces");
-
-	for (size_t i = 0; list && list->type == JSON_ARRAY && i < list->count;
-	     i++) {
-		const char *type =
-			json_string(json_get(list->items[i], "type"));
-
-		if (type && !strcmp(type, "user"))
-			return true;
-	}
-	return false;
-}
-
+/* No process is there yet that could be asked. */
 static int check_mapping(const struct creation *c, struct shale_error *err)
 {
-	const struct json *config = c->bundle.json;
-	const struct json *linux_ = json_get(config, "linux");
-
-	if (!has_user_namespace(config) ||
-	    (maps_root_to_itself(json_get(linux_, "uidMappings")) &&
-	     maps_root_to_itself(json_get(linux_, "gidMappings"))))
+	if (!c->bundle.mapping.path || c->bundle.mapping.uid)
 		return 0;
 	return error_fail(
 		err, ENOTSUP,
-		"the root of the container's user namespace does not own the layers, which are not mapped: map its root to 0 (--uidmap 0:0:65536), or run it without a user namespace");
+		"config.json does not tell the mapping of the user namespace '%s': use 'shale mount KEY DIR' and 'podman run --rootfs DIR'",
+		c->bundle.mapping.path);
 }
 
 static int check_policy(const struct creation *c, struct shale_error *err)
@@ -249,6 +213,7 @@ static int claim_and_mount(struct creation *c, struct shale_store *store,
 		.parent = asked->parent,
 		.onstop = asked->onstop_text,
 		.is_view = asked->is_view,
+		.mapping = &c->bundle.mapping,
 	};
 	enum claimed claimed;
 	int r = door_claim(store, &claim, &claimed, err);

@@ -67,6 +67,57 @@ static void what_is_absent_or_null_has_its_default(void **state)
 	assert_string_equal(bundle.annotations.onstop_text, "remove");
 }
 
+#define WITH_LINUX(text) \
+	"{\"root\":{\"path\":\"r\"},\"linux\":{" text "}," NAMED "}"
+#define USER_NAMESPACE \
+	"\"namespaces\":[{\"type\":\"pid\"},{\"type\":\"user\"}],"
+#define RANGE(c, h, s) "{\"containerID\":" c ",\"hostID\":" h ",\"size\":" s "}"
+
+static void the_mapping_of_a_user_namespace_is_read(void **state)
+{
+	auto_bundle bundle = { 0 };
+
+	(void)state;
+	MUST(bundle_parse(
+		"/b",
+		parse(WITH_LINUX(USER_NAMESPACE "\"uidMappings\":[" RANGE(
+			"1", "7", "2") ","
+				       "{\"hostID\":5,\"size\":1}],"
+				       "\"gidMappings\":[" RANGE("0", "9",
+								 "3") "]")),
+		&bundle, &why));
+	assert_string_equal(bundle.mapping.uid, "0:5:1,1:7:2");
+	assert_string_equal(bundle.mapping.gid, "0:9:3");
+	assert_null(bundle.mapping.path);
+}
+
+static void a_mapping_without_a_user_namespace_is_none(void **state)
+{
+	auto_bundle bundle = { 0 };
+
+	(void)state;
+	MUST(bundle_parse("/b",
+			  parse(WITH_LINUX("\"uidMappings\":[" RANGE(
+				  "0", "7", "2") "],"
+						 "\"gidMappings\":null")),
+			  &bundle, &why));
+	assert_null(bundle.mapping.uid);
+	assert_null(bundle.mapping.gid);
+}
+
+static void a_user_namespace_may_be_there_before(void **state)
+{
+	auto_bundle bundle = { 0 };
+
+	(void)state;
+	MUST(bundle_parse("/b",
+			  parse(WITH_LINUX("\"namespaces\":[{\"type\":\"user\","
+					   "\"path\":\"/proc/1/ns/user\"}]")),
+			  &bundle, &why));
+	assert_null(bundle.mapping.uid);
+	assert_string_equal(bundle.mapping.path, "/proc/1/ns/user");
+}
+
 static void a_wrong_type_is_named(void **state)
 {
 	static const struct {
@@ -96,6 +147,23 @@ static void a_wrong_type_is_named(void **state)
 		  "[{\"destination\":\"/d\",\"options\":\"ro\"}]," NAMED "}",
 		  "options of a mount" },
 		{ "{\"annotations\":[]}", "annotations is no object" },
+		{ WITH_LINUX(USER_NAMESPACE "\"uidMappings\":1"),
+		  "linux.uidMappings is no list" },
+		{ WITH_LINUX(USER_NAMESPACE "\"uidMappings\":[1]"),
+		  "linux.uidMappings is no list" },
+		{ WITH_LINUX(USER_NAMESPACE
+			     "\"uidMappings\":[],"
+			     "\"gidMappings\":[" RANGE("0", "-1", "1") "]"),
+		  "linux.gidMappings is no list" },
+		{ WITH_LINUX(USER_NAMESPACE
+			     "\"gidMappings\":[" RANGE("0", "1", "1") "]"),
+		  "a gidmap without a uidmap" },
+		{ WITH_LINUX(USER_NAMESPACE
+			     "\"uidMappings\":[" RANGE("0", "1", "5") "," RANGE(
+				     "4", "9", "5") "],"
+						    "\"gidMappings\":[" RANGE(
+							    "0", "1", "1") "]"),
+		  "overlap inside" },
 	};
 
 	(void)state;
@@ -231,6 +299,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_IN_DIR(what_a_door_needs_is_read),
 		TEST_IN_DIR(what_is_absent_or_null_has_its_default),
+		TEST_IN_DIR(the_mapping_of_a_user_namespace_is_read),
+		TEST_IN_DIR(a_mapping_without_a_user_namespace_is_none),
+		TEST_IN_DIR(a_user_namespace_may_be_there_before),
 		TEST_IN_DIR(a_wrong_type_is_named),
 		TEST_IN_DIR(config_json_must_be_a_file_in_the_bundle),
 		TEST_IN_DIR(annotations_that_are_not_allowed_are_named),

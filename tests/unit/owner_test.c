@@ -213,6 +213,55 @@ static void another_parent_or_kind_is_taken(void **state)
 			 &claimed));
 }
 
+static int claim_mapped(const struct mapping *mapping, enum claimed *ret)
+{
+	const struct owner owner = owner_of("c");
+	const struct claim claim = { .owner = &owner,
+				     .key = "k",
+				     .parent = "base",
+				     .onstop = "keep",
+				     .mapping = mapping,
+				     .pid = getpid() };
+
+	return door_claim(store, &claim, ret, &why);
+}
+
+static void forget_use(void)
+{
+	MUST(shale_update(
+		store, "k", NULL,
+		(const char *const[]){ "labels." SHALE_LABEL_USER, NULL },
+		&why));
+}
+
+static void another_user_namespace_is_taken(void **state)
+{
+	const struct mapping none = { NULL, NULL, NULL };
+	const struct mapping one = { (char *)"0:1:5", (char *)"0:2:5", NULL };
+	const struct mapping other = { (char *)"0:1:5", (char *)"0:3:5", NULL };
+	enum claimed claimed;
+
+	(void)state;
+	make_layer("base", "");
+	MUST(claim_mapped(&one, &claimed));
+	assert_string_equal(label_of("k", SHALE_LABEL_UIDMAP), "0:1:5");
+	assert_string_equal(label_of("k", SHALE_LABEL_GIDMAP), "0:2:5");
+	forget_use();
+	REFUSED(EEXIST, "another user namespace (uids '0:1:5', gids '0:2:5')",
+		claim_mapped(&other, &claimed));
+	REFUSED(EEXIST, "another user namespace",
+		claim_mapped(&none, &claimed));
+	REFUSED(EEXIST, "another user namespace", claim_mapped(NULL, &claimed));
+	MUST(claim_mapped(&one, &claimed));
+	assert_int_equal(claimed, CLAIMED_ADOPTED);
+	forget_use();
+	MUST(shale_remove(store, "k", &why));
+	MUST(claim_mapped(&none, &claimed));
+	assert_string_equal(label_of("k", SHALE_LABEL_UIDMAP), "");
+	forget_use();
+	REFUSED(EEXIST, "another user namespace", claim_mapped(&one, &claimed));
+}
+
 static void set_boot(const char *key, const char *boot)
 {
 	const char *const labels[] = { OWNER_LABEL_BOOT, boot, NULL };
@@ -495,6 +544,7 @@ int main(void)
 		TEST_IN_STORE(its_own_key_in_use_is_busy),
 		TEST_IN_STORE(anybody_elses_key_is_taken),
 		TEST_IN_STORE(another_parent_or_kind_is_taken),
+		TEST_IN_STORE(another_user_namespace_is_taken),
 		TEST_IN_STORE(a_leftover_of_another_boot_is_made_anew),
 		TEST_IN_STORE(what_is_kept_outlives_a_boot),
 		TEST_IN_STORE(a_process_that_is_gone_claims_nothing),
