@@ -253,36 +253,3 @@ void bundle_clear(struct bundle *bundle)
 	free(bundle->rootfs);
 	*bundle = (struct bundle){ 0 };
 }
-
-static bool has_user_namespace(const struct json *linux_)
-{
-	const struct json *list = json_get(linux_, "namespaces");
-
-	for (size_t i = 0; list && i < list->count; i++) {
-		const char *type =
-			json_string(json_get(list->items[i], "type"));
-
-		if (type && !strcmp(type, "user"))
-			return true;
-	}
-	return false;
-}
-
-static bool is_zero(const struct json *number)
-{
-	return number && number->type == JSON_NUMBER &&
-	       !strcmp(number->text, "0");
-}
-
-bool bundle_has_our_root(const struct bundle *bundle)
-{
-	const struct json *linux_ = json_get(bundle->json, "linux");
-	const struct json *list = json_get(linux_, "uidMappings");
-
-	if (!has_user_namespace(linux_))
-		return true;
-	for (size_t i = 0; list && i < list->count; i++)
-		if (is_zero(json_get(list->items[i], "containerID")))
-			return is_zero(json_get(list->items[i], "hostID"));
-	return false;
-}

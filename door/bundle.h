@@ -73,13 +73,6 @@ int bundle_load_json(const char *path, struct json **ret,
 int bundle_load_file(const char *path, const char *file, struct json **ret,
 		     struct shale_error *err);
 
-/**
- * bundle_has_our_root - whether root in the container is root here
- *
- * True without a user namespace of its own, and with one that maps 0 to 0.
- */
-bool bundle_has_our_root(const struct bundle *bundle);
-
 #define auto_bundle __attribute__((cleanup(bundle_clear))) struct bundle
 
 #endif

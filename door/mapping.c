@@ -144,6 +144,16 @@ int mapping_of_config(const struct json *object, struct mapping *ret,
 	return r < 0 ? error_context(err, r, "config.json") : 0;
 }
 
+int mapping_check_known(const struct mapping *mapping, struct shale_error *err)
+{
+	if (!mapping->path || mapping->uid)
+		return 0;
+	return error_fail(
+		err, ENOTSUP,
+		"config.json does not tell the mapping of the user namespace '%s': give it there as well, or use 'shale mount KEY DIR' before the runtime",
+		mapping->path);
+}
+
 /* ---- a process ---- */
 
 static int read_map(long pid, const char *name, struct idmap **ret,

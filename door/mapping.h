@@ -44,6 +44,13 @@ int mapping_of_config(const struct json *object, struct mapping *ret,
  */
 int mapping_of_process(long pid, struct mapping *ret, struct shale_error *err);
 
+/**
+ * mapping_check_known - for who has no process yet that could be asked
+ *
+ * Return: 0, or -ENOTSUP where there is a path and nothing else.
+ */
+int mapping_check_known(const struct mapping *mapping, struct shale_error *err);
+
 /** mapping_is_same - whether two map alike */
 bool mapping_is_same(const struct mapping *a, const struct mapping *b);
 

@@ -100,17 +100,6 @@ static int find_container(struct creation *c, struct shale_error *err)
 
 /* ---- what is refused before the store is touched ---- */
 
-/* No process is there yet that could be asked. */
-static int check_mapping(const struct creation *c, struct shale_error *err)
-{
-	if (!c->bundle.mapping.path || c->bundle.mapping.uid)
-		return 0;
-	return error_fail(
-		err, ENOTSUP,
-		"config.json does not tell the mapping of the user namespace '%s': use 'shale mount KEY DIR' and 'podman run --rootfs DIR'",
-		c->bundle.mapping.path);
-}
-
 static int check_policy(const struct creation *c, struct shale_error *err)
 {
 	const struct annotations *asked = &c->bundle.annotations;
@@ -136,7 +125,7 @@ static int look(struct creation *c, struct shale_error *err)
 	if (r == 0)
 		r = find_container(c, err);
 	if (r == 0)
-		r = check_mapping(c, err);
+		r = mapping_check_known(&c->bundle.mapping, err);
 	if (r == 0)
 		r = check_policy(c, err);
 	if (r == 0)

@@ -72,16 +72,6 @@ static int check_policy(const struct creation *c, struct shale_error *err)
 	return policy_check(&c->config->policy, &request, NULL, err);
 }
 
-/* The layers would all belong to nobody in it. */
-static int check_mapping(const struct creation *c, struct shale_error *err)
-{
-	if (bundle_has_our_root(&c->bundle))
-		return 0;
-	return error_fail(
-		err, ENOTSUP,
-		"the root of the container's user namespace does not own the layers, which are not mapped: map its root to 0, or run it without a user namespace");
-}
-
 /* ---- the target ---- */
 
 /*
@@ -237,7 +227,7 @@ static int look(struct creation *c, struct shale_error *err)
 	if (r == 0)
 		r = check_policy(c, err);
 	if (r == 0)
-		r = check_mapping(c, err);
+		r = mapping_check_known(&c->bundle.mapping, err);
 	if (r == 0)
 		r = check_target(c, err);
 	return r;
@@ -304,6 +294,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		.parent = asked->parent,
 		.onstop = asked->onstop_text,
 		.is_view = asked->is_view,
+		.mapping = &c->bundle.mapping,
 		.pid = getpid(),
 	};
 	bool done;

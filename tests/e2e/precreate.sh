@@ -264,14 +264,17 @@ an id of capital letters~which container~.linux.cgroupsPath = "/libpod-" + ("A" 
 another's .containerenv~which container~.linux.cgroupsPath = "" | .mounts = [{destination: "/x", source: ("/" + $id + "/userdata/.containerenv")}]
 an unknown parent~nowhere~parent("nowhere")
 a path as parent~path~parent("../x")
-a root mapped to another~not mapped.*--uidmap 0:0~.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 10}] | .linux.gidMappings = .linux.uidMappings
-a group mapped to another~not mapped~.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 0, size: 10}] | .linux.gidMappings = [{containerID: 0, hostID: 1, size: 10}]
-another's user namespace~not mapped~.linux.namespaces += [{type: "user", path: "/proc/1/ns/user"}]
+a mapping that is none~overlap~.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 7, size: 10}, {containerID: 5, hostID: 90, size: 10}] | .linux.gidMappings = .linux.uidMappings
+a mapping of users alone~uidmap without a gidmap~.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 7, size: 10}]
+another's user namespace~does not tell the mapping~.linux.namespaces += [{type: "user", path: "/proc/1/ns/user"}]
 END
 config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings =
-	[{containerID: 1, hostID: 1, size: 9}, {containerID: 0, hostID: 0, size: 1}]
+	[{containerID: 1, hostID: 200000, size: 9},
+	{containerID: 0, hostID: 100000, size: 1}]
 	| .linux.gidMappings = .linux.uidMappings'
-ok 'a root mapped to itself is served' precreate
+ok 'a root mapped to another is served' precreate
+is "$(stat -c %u:%g "$(jq -r .root.path <<<"$out")")" 100000:100000 \
+	'a root mapped to another owns its root directory'
 poststop
 
 while IFS='~' read -r sentence text; do

@@ -61,29 +61,6 @@ for uid in 100000 0; do
 		'user namespace.*(prestart|createRuntime|shale-runtime|shale mount)'
 done
 
-# Its root does not own the layers; host root's namespace is another matter.
-for stage in prestart createRuntime; do
-	for uid in 100000 0; do
-		bundle "$stage-$uid" 'cat /added' 'parent("two")
-			| hook("'"$stage"'") | hook("poststop")
-			| .linux.namespaces += [{type: "user"}]
-			| .linux.uidMappings =
-				[{containerID: 0, hostID: '"$uid"', size: 65536}]
-			| .linux.gidMappings = .linux.uidMappings'
-		chown "$uid:$uid" "$B/rootfs"
-		run runc run --bundle "$B" "$stage-$uid"
-		if [ "$uid" -eq 0 ]; then
-			is "$status$out" 0second "$stage, root mapped to 0: it runs"
-			nothing_left "$stage, root mapped to 0: nothing is left"
-		elif setpriv --reuid "$uid" --clear-groups \
-			test -x "$B/rootfs"; then
-			turned_down "$stage with root mapped to $uid" 'not mapped'
-		else
-			skip "a mapped root can't reach $B" 3
-		fi
-	done
-done
-
 fdpivot=${FDPIVOT:-$(dirname "$STAGE")/fdpivot}
 # shellcheck disable=SC2317
 fdpivot()

@@ -185,10 +185,8 @@ refusals_below()
 	refuses "$1: a root that another record has is refused" \
 		'another container' target_on_record "$1" "$2"
 	bundle "mapped-$1" 'echo ran' 'parent("two")
-		| .linux.namespaces += [{type: "user"}]
-		| .linux.uidMappings = [{containerID: 0, hostID: 1000, size: 9}]
-		| .linux.gidMappings = .linux.uidMappings'
-	refuses "$1: a root that is mapped elsewhere is refused" 'not mapped' \
+		| .linux.namespaces += [{type: "user", path: "/proc/1/ns/user"}]'
+	refuses "$1: a mapping that nobody tells is refused" 'not tell the mapping' \
 		"$2" run --bundle "$B" "mapped-$1"
 	bundle "typo-$1" 'echo ran' 'parent("two") | annotate("prent"; "x")'
 	refuses "$1: an unknown annotation is refused" prent \
