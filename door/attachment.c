@@ -310,6 +310,16 @@ static void fd_path(int fd, char ret[32])
 	(void)snprintf(ret, 32, "/proc/self/fd/%d", fd);
 }
 
+int attachment_let_in(const struct attachment *a, gid_t gid,
+		      struct shale_error *err)
+{
+	if (fchown(a->dir_fd, (uid_t)-1, gid) == 0 &&
+	    fchmod(a->dir_fd, gid == getegid() ? OWN : OWN | S_IXGRP) == 0)
+		return 0;
+	return error_errno(err, errno, "let group %u into '%s'",
+			   (unsigned int)gid, a->path);
+}
+
 int attachment_put(const struct attachment *a, int mount_fd,
 		   struct shale_error *err)
 {

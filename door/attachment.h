@@ -15,6 +15,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "scope.h"
 #include "snapshotter.h"
@@ -72,6 +73,13 @@ void attachment_close(struct attachment *a);
  */
 int attachment_record(struct attachment *a, const char *store, const char *key,
 		      int mount_fd, struct shale_error *err);
+
+/**
+ * attachment_let_in - let the root of a user namespace come to the mount
+ * @gid: the host's number of its group 0; our own lets nobody in
+ */
+int attachment_let_in(const struct attachment *a, gid_t gid,
+		      struct shale_error *err);
 
 /**
  * attachment_put - attach a mount at a->target, private

@@ -175,6 +175,8 @@ static int mount_root(struct creation *c, struct shale_store *store,
 		      struct shale_error *err)
 {
 	auto_fd root_fd = -1;
+	uid_t uid;
+	gid_t gid;
 	int r = rootmount_make(store, c->key, c->bundle.mount_label,
 			       c->bundle.annotations.is_view, &root_fd, err);
 
@@ -182,6 +184,9 @@ static int mount_root(struct creation *c, struct shale_store *store,
 	if (r == 0)
 		r = attachment_record(&c->attachment, c->hook->config->root,
 				      c->key, root_fd, err);
+	mapping_root(&c->bundle.mapping, &uid, &gid);
+	if (r == 0)
+		r = attachment_let_in(&c->attachment, gid, err);
 	if (r == 0)
 		r = attachment_put(&c->attachment, root_fd, err);
 	if (r == 0)

@@ -273,8 +273,13 @@ config '.linux.namespaces += [{type: "user"}] | .linux.uidMappings =
 	{containerID: 0, hostID: 100000, size: 1}]
 	| .linux.gidMappings = .linux.uidMappings'
 ok 'a root mapped to another is served' precreate
-is "$(stat -c %u:%g "$(jq -r .root.path <<<"$out")")" 100000:100000 \
+is "$(stat -c %u:%g "$rootfs")" 100000:100000 \
 	'a root mapped to another owns its root directory'
+ok 'it comes to it' setpriv --reuid 100000 --regid 100000 --clear-groups \
+	sh -c 'exec "$0" true' "$rootfs/bin/busybox"
+refuses 'and nobody else does' 'ermission denied' setpriv --reuid 1000 \
+	--regid 1000 --clear-groups sh -c 'exec "$0" true' \
+	"$rootfs/bin/busybox"
 poststop
 
 while IFS='~' read -r sentence text; do
