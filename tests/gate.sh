@@ -38,7 +38,8 @@ for room in base lib plugin door hooks runtime conform cli tests; do
 done
 mapfile -t sources < <(find "${rooms[@]}" -name '*.[ch]' | sort)
 mapfile -t scripts < <(find tests -name '*.sh' | sort
-	ls quickstart demo .ci/run tests/alone tests/mutants 2>/dev/null)
+	ls quickstart demo .ci/run tests/alone tests/mutants \
+		tests/torture 2>/dev/null)
 mapfile -t pages < <(find man -name '*.[1-8]' 2>/dev/null | sort)
 
 what='clang-format changes nothing'
