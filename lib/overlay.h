@@ -110,18 +110,6 @@ int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err);
 int overlay_check(void *self, const char *key, shale_mount_fn *emit, void *ctx,
 		  struct shale_error *err);
 
-/**
- * overlay_check_depth - see that a chain can be mounted with more on it
- * @tip:    of the chain
- * @more:   layers above the parents of @tip
- * @parent: of the new layer, for the sentence
- *
- * Return: 0, -E2BIG, or another errno.
- */
-int overlay_check_depth(struct overlay *ov, const struct record *tip,
-			size_t more, const char *parent,
-			struct shale_error *err);
-
 /** overlay_emit - give @emit the mount of a record */
 int overlay_emit(struct overlay *ov, const struct record *record,
 		 shale_mount_fn *emit, void *ctx, struct shale_error *err);

@@ -64,18 +64,6 @@ static int check_rebase(struct commitment *c, const char *parent,
 	return 0;
 }
 
-/*
- * A layer that nothing could mount is refused while its key is still there to
- * be mounted: afterwards nobody could flatten the chain.
- */
-static int check_depth(const struct commitment *c, struct shale_error *err)
-{
-	if (c->rebase)
-		return overlay_check_depth(c->ov, c->rebase, 2, c->rebase->name,
-					   err);
-	return overlay_check_depth(c->ov, c->active, 1, c->active->parent, err);
-}
-
 static int check_arguments(struct commitment *c, const char *key,
 			   const struct shale_opts *opts,
 			   struct shale_error *err)
@@ -101,9 +89,7 @@ static int check_arguments(struct commitment *c, const char *key,
 	if (r < 0)
 		return error_fail(err, -r, "hash the name: out of memory");
 	r = facts_check_free(c->ov, c->id, c->name, err);
-	if (r == 0)
-		r = check_rebase(c, opts ? opts->parent : NULL, err);
-	return r < 0 ? r : check_depth(c, err);
+	return r < 0 ? r : check_rebase(c, opts ? opts->parent : NULL, err);
 }
 
 /* Step 1: hold it, see that nobody uses it, drop what a failed commit left. */

@@ -20,23 +20,6 @@
 #include "upper.h"
 #include "volatile.h"
 
-int overlay_check_depth(struct overlay *ov, const struct record *tip,
-			size_t more, const char *parent,
-			struct shale_error *err)
-{
-	auto_chain chain = { NULL, 0, 0 };
-	int r = ov->driver->is_copying
-			? 0
-			: chain_load(ov, tip->parent_id, &chain, err);
-
-	if (r < 0 || chain.count + more <= SPEC_LOWERS_MAX)
-		return r;
-	return error_fail(
-		err, E2BIG,
-		"it would be layer %zu of its chain, and an overlay takes at most %d: 'shale flatten NEW %s' makes one of those below it",
-		chain.count + more, SPEC_LOWERS_MAX, parent);
-}
-
 /* The room that the record has its layers from. */
 static void layers_room(const struct record *record,
 			char ret[sizeof("mapped/") + ID_SIZE])

@@ -193,19 +193,23 @@ on_store remove options >/dev/null
 
 on_store prepare over deep-500 >/dev/null
 ok 'on 500 layers a key can be mounted' on_store mount over "$T/m"
+echo over >"$T/m/over"
 on_store umount "$T/m"
-refuses 'but not be committed' \
-	"'over' as 'deep-501': .*layer 501 .*at most 500: 'shale flatten NEW deep-500'" \
-	on_store commit deep-501 over
-ok 'the key stays' has over
-ok 'and the name is free' has_not deep-501
+ok 'and be committed' on_store commit deep-501 over
+on_store prepare over deep-501 >/dev/null
+refuses 'but nothing on it can be mounted' \
+	"501 layers are too many: .* at most 500, and 'shale flatten NEW NAME'" \
+	on_store mount over "$T/m"
 on_store remove over >/dev/null
-bundle over 'echo x >/x' 'parent("deep-500")
-	| annotate("onstop"; "commit=deep-501") | hook("prestart")
+bundle over 'cat /over' 'parent("deep-501") | hook("prestart")
 	| hook("poststop")'
 run runc run --bundle "$B" over
-like "$err" 'layer 501 .*shale flatten NEW deep-500' \
-	'org.shale.onstop commit=NAME says the same'
-ok 'and keeps what the container wrote' has over
-on_store remove over >/dev/null
+like "$err" '501 layers.*shale flatten NEW NAME' \
+	'a container on it is refused with the same words'
+nothing_left 'and nothing is left of it'
+ok 'the remedy works' on_store flatten flat deep-501
+bundle over 'cat /over /layer-1' 'parent("flat") | hook("prestart")
+	| hook("poststop")'
+run runc run --bundle "$B" over
+like "$out" '^over' 'a container on the flat layer runs'
 done_testing

@@ -178,7 +178,7 @@ static void flatten_refuses_what_it_cannot_do(void **state)
 
 /*
  * Layer @i writes one name, hides another, and some have an opaque directory.
- * By hand: a commit refuses the 501st, but a store may have it from elsewhere.
+ * By hand, which is faster.
  */
 static void make_link_of_chain(int i)
 {
