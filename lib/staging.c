@@ -75,11 +75,13 @@ int staged_new(struct overlay *ov, struct staged *staged,
 		r = id_random(staged->name);
 		if (r < 0)
 			break;
+		/* -ENOENT: a cleanup came between mkdir and flock. */
 		r = dir_create(ov->staging_fd, staged->name, 0700, geteuid(),
 			       getegid());
+		if (r == -ENOENT)
+			continue;
 		if (r < 0)
 			break;
-		/* -ENOENT: a cleanup came between mkdir and flock. */
 		r = open_and_lock(ov, staged->name);
 		if (r >= 0) {
 			staged->ov = ov;
