@@ -24,6 +24,8 @@
 #define TAKES_KINDS 4u
 #define TAKES_KEEP 8u
 #define TAKES_DIR 16u /* and --timeout */
+#define TAKES_MANIFEST 32u
+#define TAKES_REPAIR 64u
 
 /* What a verb wants of the store. */
 enum needs {
@@ -64,9 +66,10 @@ extern const struct verb *const verbs[];
  * struct cli - one run
  * @root, @snapshotter, @config_file: NULL where not said
  * @parent: of --parent; NULL where not said
- * @flags:  of --keep and --freeze, SHALE_COMMIT_*
  * @dir:    of --dir; NULL where not said
  * @timeout_s: of --timeout; 0 where not said
+ * @flags:  of --keep, --freeze and --manifest, SHALE_COMMIT_*
+ * @repair: of --repair
  * @kinds:  of --kind, a bit 1 << SHALE_KIND_*; 0 where not said
  * @labels: of options_label: key, value, ..., NULL; a value is NULL where there was
  *          no '='
@@ -77,7 +80,7 @@ extern const struct verb *const verbs[];
 struct cli {
 	const struct verb *verb; /* NULL before it is known */
 	const char *root, *snapshotter, *config_file;
-	bool json, wants_help, wants_version;
+	bool json, wants_help, wants_version, repair;
 	const char *parent;
 	const char *dir;
 	uint64_t timeout_s;

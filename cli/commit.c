@@ -7,7 +7,9 @@
 
 static int check(struct cli *cli)
 {
-	return cli->flags == SHALE_COMMIT_FREEZE
+	const unsigned int both = SHALE_COMMIT_KEEP | SHALE_COMMIT_FREEZE;
+
+	return (cli->flags & both) == SHALE_COMMIT_FREEZE
 		       ? usage_error(cli, "--freeze goes with --keep alone")
 		       : 0;
 }
@@ -28,18 +30,19 @@ static int run(struct cli *cli)
 
 const struct verb commit_verb = {
 	.name = "commit",
-	.usage = "commit NAME KEY [--keep [--freeze]] [--parent PARENT] "
-		 "[--label K=V]...",
+	.usage = "commit NAME KEY [--keep [--freeze]] [--manifest] "
+		 "[--parent PARENT] [--label K=V]...",
 	.summary = "make the active snapshot KEY the committed one NAME",
 	.details =
 		"KEY must not be mounted, and is gone afterwards; its labels "
 		"are not inherited.\n--parent gives a parent to one that was "
 		"prepared without.\n--keep commits a copy: KEY may be mounted "
 		"and in use, and goes on. --freeze stops\nits container "
-		"meanwhile.\n",
+		"meanwhile.\n--manifest records a digest of every entry, for "
+		"'shale verify'.\n",
 	.least = 2,
 	.most = 2,
-	.options = TAKES_LABELS | TAKES_PARENT | TAKES_KEEP,
+	.options = TAKES_LABELS | TAKES_PARENT | TAKES_KEEP | TAKES_MANIFEST,
 	.needs = NEEDS_STORE,
 	.check = check,
 	.run = run,

@@ -30,6 +30,8 @@ enum {
 	OPTION_FREEZE,
 	OPTION_DIR,
 	OPTION_TIMEOUT,
+	OPTION_MANIFEST,
+	OPTION_REPAIR,
 };
 
 static const struct option long_options[] = {
@@ -46,6 +48,8 @@ static const struct option long_options[] = {
 	{ "freeze", no_argument, NULL, OPTION_FREEZE },
 	{ "dir", required_argument, NULL, OPTION_DIR },
 	{ "timeout", required_argument, NULL, OPTION_TIMEOUT },
+	{ "manifest", no_argument, NULL, OPTION_MANIFEST },
+	{ "repair", no_argument, NULL, OPTION_REPAIR },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -161,6 +165,10 @@ static bool is_taken(const struct cli *cli, int option)
 	case OPTION_DIR:
 	case OPTION_TIMEOUT:
 		return (options & TAKES_DIR) != 0;
+	case OPTION_MANIFEST:
+		return (options & TAKES_MANIFEST) != 0;
+	case OPTION_REPAIR:
+		return (options & TAKES_REPAIR) != 0;
 	default:
 		return true;
 	}
@@ -208,6 +216,12 @@ static int read_option(struct cli *cli, int option, char **argv)
 		return 0;
 	case OPTION_TIMEOUT:
 		return read_timeout(cli, optarg);
+	case OPTION_MANIFEST:
+		cli->flags |= SHALE_COMMIT_MANIFEST;
+		return 0;
+	case OPTION_REPAIR:
+		cli->repair = true;
+		return 0;
 	case ':':
 		return usage_error(cli, "option '--%s' needs an argument",
 				   option_name(optopt));

@@ -38,7 +38,8 @@ static const struct {
 	OPERATION(walk, "walk"),       OPERATION(active, "active"),
 	OPERATION(stat, "stat"),       OPERATION(update, "update"),
 	OPERATION(usage, "usage"),     OPERATION(cleanup, "cleanup"),
-	OPERATION(check, "check"),     OPERATION(verify, "verify"),
+	OPERATION(use, "use"),	       OPERATION(check, "check"),
+	OPERATION(verify, "verify"),
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -17,6 +17,13 @@
 #include "trial.h"
 
 /* Every operation once, refusals included. */
+static int pass_over(void *ctx, const struct shale_finding *finding)
+{
+	(void)ctx;
+	(void)finding;
+	return 0;
+}
+
 static bool use_all(struct trial *t)
 {
 	char parent[SHALE_NAME_SIZE];
@@ -43,10 +50,14 @@ static bool use_all(struct trial *t)
 	(void)remove_key(t, "view");
 	(void)remove_key(t, "child");
 	(void)t->ops->cleanup(t->self, &removed, fresh(t));
+	if (t->ops->use)
+		(void)t->ops->use(t->self, "key", NULL, NULL, fresh(t));
 	if (t->ops->check)
-		(void)t->ops->check(t->self, "key", NULL, NULL, fresh(t));
+		(void)t->ops->check(t->self, SHALE_CHECK_REPAIR, pass_over,
+				    NULL, fresh(t));
 	if (t->ops->verify)
-		(void)t->ops->verify(t->self, fresh(t));
+		(void)t->ops->verify(t->self, "base", pass_over, NULL,
+				     fresh(t));
 	return trial_ok(t, remove_key(t, "key"), "remove") &&
 	       (exists(t, "base") == -ENOENT || /* it had no child */
 		trial_ok(t, delete_name(t, "base"), "delete"));

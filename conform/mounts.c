@@ -184,19 +184,18 @@ static void two_keys_are_not_written_to_the_same_place(struct trial *t)
 	      text_of(&a));
 }
 
-static void check_says_that_nothing_uses_a_new_key(struct trial *t)
+static void use_says_that_nothing_uses_a_new_key(struct trial *t)
 {
-	if (!t->ops->check) {
-		(void)trial_skip(t, "not offered: check is optional");
+	if (!t->ops->use) {
+		(void)trial_skip(t, "not offered: use is optional");
 		return;
 	}
 	OK(t, layer(t, "base", NULL));
 	OK(t, prepare(t, "key", "base"));
-	OK(t, t->ops->check(t->self, "key", NULL, NULL, fresh(t)));
+	OK(t, t->ops->use(t->self, "key", NULL, NULL, fresh(t)));
 	REFUSED(t, ENOENT,
-		t->ops->check(t->self, "absent", NULL, NULL, fresh(t)));
-	REFUSED(t, EBADFD,
-		t->ops->check(t->self, "base", NULL, NULL, fresh(t)));
+		t->ops->use(t->self, "absent", NULL, NULL, fresh(t)));
+	REFUSED(t, EBADFD, t->ops->use(t->self, "base", NULL, NULL, fresh(t)));
 }
 
 const struct conform_case mounts_cases[] = {
@@ -207,6 +206,6 @@ const struct conform_case mounts_cases[] = {
 	CASE(mounts_refuses_an_absent_key, MUST_OFFER),
 	CASE(mounts_says_the_same_each_time, 0),
 	CASE(two_keys_are_not_written_to_the_same_place, 0),
-	CASE(check_says_that_nothing_uses_a_new_key, 0),
+	CASE(use_says_that_nothing_uses_a_new_key, 0),
 	CASES_END,
 };

@@ -114,6 +114,13 @@ static bool is_whole(struct trial *t)
 	return true;
 }
 
+static int fail_finding(void *ctx, const struct shale_finding *finding)
+{
+	(void)trial_fail(ctx, "found: %s %s: %s", finding->kind, finding->path,
+			 finding->what);
+	return 0;
+}
+
 static void a_killed_process_leaves_a_whole_store(struct trial *t)
 {
 	uint64_t removed;
@@ -129,28 +136,28 @@ static void a_killed_process_leaves_a_whole_store(struct trial *t)
 		OK(t, remove_key(t, "key"));
 	OK(t, prepare(t, "key", NULL));
 	OK(t, commit(t, "last", "key"));
-	if (t->ops->verify)
-		OK(t, t->ops->verify(t->self, fresh(t)));
+	if (t->ops->check)
+		OK(t, t->ops->check(t->self, 0, fail_finding, t, fresh(t)));
 }
 
-static void verify_finds_nothing_in_a_whole_store(struct trial *t)
+static void check_finds_nothing_in_a_whole_store(struct trial *t)
 {
-	if (!t->ops->verify) {
-		(void)trial_skip(t, "not offered: verify is optional");
+	if (!t->ops->check) {
+		(void)trial_skip(t, "not offered: check is optional");
 		return;
 	}
-	OK(t, t->ops->verify(t->self, fresh(t)));
+	OK(t, t->ops->check(t->self, 0, fail_finding, t, fresh(t)));
 	OK(t, layer(t, "base", NULL));
 	OK(t, layer(t, "second", "base"));
 	OK(t, prepare(t, "key", "second"));
 	OK(t, view(t, "view", "base"));
-	OK(t, t->ops->verify(t->self, fresh(t)));
+	OK(t, t->ops->check(t->self, 0, fail_finding, t, fresh(t)));
 }
 
 const struct conform_case survival_cases[] = {
 	CASE(a_store_is_the_same_when_it_is_opened_again, 0),
 	CASE(removal_frees_what_the_key_was_mounted_from, 0),
 	CASE(a_killed_process_leaves_a_whole_store, MUST_OFFER | OPENS_ITSELF),
-	CASE(verify_finds_nothing_in_a_whole_store, 0),
+	CASE(check_finds_nothing_in_a_whole_store, 0),
 	CASES_END,
 };

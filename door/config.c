@@ -94,6 +94,18 @@ static int set_durability(struct config *config, const char *key,
 	return add_pair(config, key, text, err);
 }
 
+static int set_manifest(struct config *config, const char *key,
+			const struct json *value, struct shale_error *err)
+{
+	const char *text = json_string(value);
+
+	if (!text ||
+	    (strcmp(text, "always") != 0 && strcmp(text, "asked") != 0))
+		return refuse(config, key,
+			      "is neither \"always\" nor \"asked\"", err);
+	return add_pair(config, key, text, err);
+}
+
 static int set_options(struct config *config, const char *key,
 		       const struct json *value, const char *store_key,
 		       struct shale_error *err)
@@ -190,6 +202,7 @@ static const struct {
 	{ "lock_timeout_ms", set_lock_timeout },
 	{ "any_filesystem", set_flag },
 	{ "slow_chown", set_flag },
+	{ "manifest", set_manifest },
 	{ "policy", set_policy },
 };
 

@@ -247,7 +247,7 @@ static int adopt(struct shale_store *store, const struct claim *claim,
 	const char *const fields[] = { "labels." OWNER_LABEL_BOOT,
 				       "labels." OWNER_LABEL_ONSTOP,
 				       "labels." SHALE_LABEL_USER, NULL };
-	int r = shale_check(store, claim->key, err);
+	int r = shale_in_use(store, claim->key, err);
 
 	if (r == -EOPNOTSUPP) { /* an optional operation */
 		error_clear(err);
@@ -502,6 +502,7 @@ struct sweep {
 	const char *boot;
 	char **keys;
 	size_t count;
+	bool (*is_wanted)(const struct record *record, const char *boot);
 };
 
 static void drop_sweep(struct sweep *sweep)
@@ -527,7 +528,7 @@ static int sweep_look(void *ctx, const struct shale_info *info)
 
 	if (record_fill(&record, info) != 0)
 		return 1;
-	if (!is_orphan(&record, sweep->boot))
+	if (!sweep->is_wanted(&record, sweep->boot))
 		return 0;
 	bigger = realloc(sweep->keys, (sweep->count + 1) * sizeof(*bigger));
 	if (!bigger)
@@ -548,6 +549,7 @@ int door_cleanup(struct shale_store *store, uint64_t *ret_removed,
 	if (r < 0)
 		return r;
 	sweep.boot = boot;
+	sweep.is_wanted = is_orphan;
 	r = shale_active(store, sweep_look, &sweep, err);
 	if (r > 0)
 		return error_fail(err, ENOMEM, "clean up: out of memory");
@@ -558,7 +560,7 @@ int door_cleanup(struct shale_store *store, uint64_t *ret_removed,
 		struct shale_error one = SHALE_ERROR_INIT;
 
 		/* Also what lives where we don't see it: the kernel knows. */
-		r = shale_check(store, sweep.keys[i], &one);
+		r = shale_in_use(store, sweep.keys[i], &one);
 		if (r == -EOPNOTSUPP) {
 			error_clear(&one);
 			r = 0;
@@ -573,4 +575,68 @@ int door_cleanup(struct shale_store *store, uint64_t *ret_removed,
 	if (first == 0 && ret_removed)
 		*ret_removed = removed;
 	return first;
+}
+
+/* ---- check ---- */
+
+/* One that waits for a commit is left where nobody will ever commit it. */
+static bool is_left(const struct record *record, const char *boot)
+{
+	enum onstop onstop;
+	const char *name;
+
+	if (is_orphan(record, boot))
+		return true;
+	return record->door[0] && record->boot[0] &&
+	       onstop_parse(record->onstop, &onstop, &name) == 0 &&
+	       onstop == ONSTOP_COMMIT &&
+	       (strcmp(record->boot, boot) != 0 || is_gone(record));
+}
+
+static int tell_left(struct shale_store *store, const char *key,
+		     shale_finding_fn *emit, void *ctx)
+{
+	auto_record record = { 0 };
+	char what[512];
+	struct shale_finding finding = { .size = sizeof(finding),
+					 .kind = "container-gone",
+					 .name = key,
+					 .path = "",
+					 .what = what };
+
+	/* It lives where we don't see it, or it is gone meanwhile. */
+	if (shale_in_use(store, key, NULL) == -EBUSY ||
+	    record_load(store, key, &record, NULL) < 0)
+		return 0;
+	(void)snprintf(what, sizeof(what),
+		       "its container '%.300s' is gone, and never stopped",
+		       record.container);
+	finding.remedy =
+		!strcmp(record.onstop, "remove")
+			? "'shale cleanup' removes it"
+			: "'shale commit' it by hand, or 'shale remove' it";
+	return emit(ctx, &finding);
+}
+
+int door_check(struct shale_store *store, shale_finding_fn *emit, void *ctx,
+	       struct shale_error *err)
+{
+	__attribute__((cleanup(
+		drop_sweep))) struct sweep sweep = { .is_wanted = is_left };
+	char boot[PROCESS_BOOT_ID_SIZE];
+	int r = boot_id(boot, err);
+
+	if (r < 0)
+		return r;
+	sweep.boot = boot;
+	r = shale_active(store, sweep_look, &sweep, err);
+	if (r > 0)
+		return error_fail(err, ENOMEM, "check keys: out of memory");
+	if (r == -EUCLEAN) { /* the store's own check tells which */
+		error_clear(err);
+		r = 0;
+	}
+	for (size_t i = 0; r == 0 && i < sweep.count; i++)
+		r = tell_left(store, sweep.keys[i], emit, ctx);
+	return r;
 }

@@ -129,6 +129,19 @@ int door_abandon(struct shale_store *store, const struct owner *owner,
 		 const char *key, struct shale_error *err);
 
 /**
+ * door_check - find the keys of containers that are gone
+ * @emit: gets each; nonzero stops and is returned
+ *
+ * For `shale check`.  Told are those that door_cleanup would remove, and those
+ * that were to be committed at a stop that never came.  What is to be kept
+ * waits for the next start, and is in order.
+ *
+ * Return: 0, what @emit returned, or a negative errno.
+ */
+int door_check(struct shale_store *store, shale_finding_fn *emit, void *ctx,
+	       struct shale_error *err);
+
+/**
  * door_cleanup - remove the keys of containers that are gone
  * @ret_removed: how many; may be NULL
  *

@@ -122,3 +122,46 @@ int precreate_cleanup(struct shale_store *store, const char *root,
 		*ret_removed = sweep.removed;
 	return r;
 }
+
+struct survey {
+	struct shale_store *store;
+	const char *root;
+	shale_finding_fn *emit;
+	void *ctx;
+	int stopped;
+};
+
+static int survey_one(void *ctx, struct attachment *a, struct shale_error *err)
+{
+	struct survey *survey = ctx;
+	struct shale_finding finding = { .size = sizeof(finding),
+					 .path = a->path };
+
+	(void)err;
+	if (!precreate_is_of_store(a, survey->root) || survey->stopped)
+		return 0;
+	finding.name = a->key;
+	if (shale_exists(survey->store, a->key, NULL) == -ENOENT) {
+		finding.kind = "mount-without-key";
+		finding.what =
+			"a container's mount is on record, and its key is gone";
+	} else if (!attachment_is_used(a, true)) {
+		finding.kind = "container-gone";
+		finding.what =
+			"the mount of a container that is gone is on record";
+	} else {
+		return 0;
+	}
+	finding.remedy = "'shale cleanup' takes it down";
+	survey->stopped = survey->emit(survey->ctx, &finding);
+	return 0;
+}
+
+int precreate_check(struct shale_store *store, const char *root,
+		    shale_finding_fn *emit, void *ctx, struct shale_error *err)
+{
+	struct survey survey = { store, root, emit, ctx, 0 };
+	int r = attachment_each(PRECREATE_DOOR, survey_one, &survey, err);
+
+	return survey.stopped ? survey.stopped : r;
+}

@@ -50,6 +50,16 @@ int precreate_abandon(struct shale_store *store, struct attachment *a,
 		      struct shale_error *err);
 
 /**
+ * precreate_check - find records whose container or key is gone
+ * @root: of the store; records about others are left alone
+ * @emit: gets each; nonzero stops and is returned
+ *
+ * Return: 0, what @emit returned, or a negative errno.
+ */
+int precreate_check(struct shale_store *store, const char *root,
+		    shale_finding_fn *emit, void *ctx, struct shale_error *err);
+
+/**
  * precreate_cleanup - precreate_abandon for all containers that are gone
  * @root: of the store; records about others are left alone
  * @ret_removed: how many mounts and directories; may be NULL

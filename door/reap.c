@@ -27,12 +27,12 @@ static int wait_unmounted(struct shale_store *store,
 {
 	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
 	struct shale_error why = SHALE_ERROR_INIT;
-	int r = shale_check(store, mounted->key, &why);
+	int r = shale_in_use(store, mounted->key, &why);
 
 	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
 		(void)nanosleep(&pause, NULL);
 		error_clear(&why);
-		r = shale_check(store, mounted->key, &why);
+		r = shale_in_use(store, mounted->key, &why);
 	}
 	if (r != -EBUSY)
 		return 0; /* whatever else it is, the key's removal says */

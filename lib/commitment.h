@@ -19,6 +19,7 @@ struct commitment {
 	char **labels;
 	struct record *active;
 	struct record *rebase; /* the parent to give it, or NULL */
+	bool has_manifest;     /* is to have one */
 	int dir_fd; /* the active's directory; flocked but for keep */
 	int fs_fd;  /* its files, wherever they are */
 };

@@ -60,8 +60,9 @@ void facts_remove_key(int dir_fd)
 
 void facts_remove_name(int dir_fd)
 {
-	static const char *const facts[] = { "name", "name.parent",
-					     "name.labels", "usage", NULL };
+	static const char *const facts[] = { "name",	    "name.parent",
+					     "name.labels", "usage",
+					     "manifest",    NULL };
 
 	remove_all(dir_fd, facts);
 }

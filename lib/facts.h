@@ -27,7 +27,7 @@ int facts_write_map(int dir_fd, const char *map_id);
 /** facts_remove_key - remove key* and view of a directory, what is there */
 void facts_remove_key(int dir_fd);
 
-/** facts_remove_name - remove name* and usage of a directory; likewise */
+/** facts_remove_name - remove name*, usage and manifest; likewise */
 void facts_remove_name(int dir_fd);
 
 /**

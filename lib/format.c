@@ -138,7 +138,7 @@ static int fill_lock(int fd)
 }
 
 /* The lock appears whole, or not at all. */
-static int create_lock(const struct overlay *ov)
+int format_make_lock(const struct overlay *ov)
 {
 	auto_fd staging_fd =
 		openat(ov->root_fd, "staging",
@@ -208,7 +208,7 @@ static int create_all(struct overlay *ov, struct shale_error *err)
 		if (r < 0 && r != -EEXIST)
 			return error_errno(err, -r, "create '%s'", dirs[i]);
 	}
-	r = create_lock(ov);
+	r = format_make_lock(ov);
 	if (r < 0)
 		return error_errno(err, -r, "create 'lock'");
 	if (fsync(ov->root_fd) < 0)
@@ -267,6 +267,11 @@ static int open_dir(const struct overlay *ov, const char *name, int *ret,
 {
 	*ret = openat(ov->root_fd, name,
 		      O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (*ret < 0 && errno == ENOENT)
+		return error_fail(
+			err, ENOENT,
+			"its directory '%s' is lost: make it anew, with mode 0700",
+			name);
 	return *ret < 0 ? error_errno(err, errno, "open '%s'", name) : 0;
 }
 
@@ -287,9 +292,8 @@ int format_open(struct overlay *ov, struct shale_error *err)
 		return r;
 	ov->lock_fd = openat(ov->root_fd, "lock",
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (ov->lock_fd < 0 && errno == ENOENT)
-		return error_fail(
-			err, ENOENT,
-			"its file 'lock' is lost: make it anew, as 4096 bytes of zero");
-	return ov->lock_fd < 0 ? error_errno(err, errno, "open 'lock'") : 0;
+	/* Without it all can be read, and check can make it anew. */
+	return ov->lock_fd < 0 && errno != ENOENT
+		       ? error_errno(err, errno, "open 'lock'")
+		       : 0;
 }

@@ -33,6 +33,13 @@ int format_check_upper(const struct overlay *ov, int fd, const char *path,
 int format_create(struct overlay *ov, struct shale_error *err);
 
 /**
+ * format_make_lock - make the file `lock`, where it is absent
+ *
+ * Return: 0 or a negative errno.
+ */
+int format_make_lock(const struct overlay *ov);
+
+/**
  * format_open - check the format and open the rooms
  *
  * Return: 0, -EMEDIUMTYPE (no store, or of an unknown format), or another.

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "holders.h"
 #include "labels.h"
 #include "process.h"
 #include "scope.h"
@@ -72,10 +74,23 @@ static int probe(const char *upper)
 	return -EINVAL;
 }
 
+/* "/active/ID/fs", or "/RANDOM/fs" where its files are elsewhere. */
+static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
+{
+	const char *elsewhere = record->upper ? strchr(record->upper, '/')
+					      : NULL;
+	char end[PATH_MAX];
+
+	(void)snprintf(end, sizeof(end), "%s%s/fs", elsewhere ? "" : "/active/",
+		       elsewhere ? elsewhere : record->id);
+	holders_name_upper(end, ret);
+}
+
 int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 			int fs_fd, struct shale_error *err)
 {
 	char upper[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	char where[HOLDER_SIZE] = "";
 
 	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id ||
 	    ov->driver->is_copying)
@@ -83,8 +98,11 @@ int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fs_fd);
 	if (probe(upper) != -EBUSY)
 		return 0;
+	if (err) /* else nobody wants to know */
+		name_mount(record, where);
 	return error_fail(err, EBUSY,
-			  "an overlay is mounted on it: unmount that first");
+			  "an overlay is mounted on it%s%s: unmount that first",
+			  *where ? ", " : "", where);
 }
 
 int inuse_check_unnamed(const struct overlay *ov, const struct record *record,

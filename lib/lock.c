@@ -14,6 +14,7 @@
 
 #include "cache.h"
 #include "error.h"
+#include "holders.h"
 #include "scope.h"
 
 /* While waiting with a timeout or a host that may cancel. */
@@ -27,13 +28,19 @@
  */
 uint64_t generation_read(const struct overlay *ov)
 {
-	uint64_t generation;
 	struct stat st;
 
 	/* Another file has taken its place: this one tells nothing more. */
 	if (fstat(ov->lock_fd, &st) < 0 || st.st_nlink == 0)
 		return 1;
-	if (pread(ov->lock_fd, &generation, sizeof(generation), 0) !=
+	return generation_read_fd(ov->lock_fd);
+}
+
+uint64_t generation_read_fd(int lock_fd)
+{
+	uint64_t generation;
+
+	if (pread(lock_fd, &generation, sizeof(generation), 0) !=
 	    (ssize_t)sizeof(generation))
 		return 1;
 	return generation;
@@ -86,7 +93,20 @@ static bool is_still_the_lock(const struct overlay *ov, int fd)
 	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
 }
 
-static int take_lock(struct overlay *ov, struct writer *writer)
+static int refuse_late(const struct overlay *ov, int fd,
+		       struct shale_error *err)
+{
+	char holder[HOLDER_SIZE];
+
+	holders_name_flock(fd, holder);
+	return error_fail(
+		err, ETIMEDOUT, "lock '%s/lock': not had within %lld ms%s%s%s",
+		ov->root_path, (long long)ov->lock_timeout_ms,
+		*holder ? ": " : "", holder, *holder ? " holds it" : "");
+}
+
+static int take_lock(struct overlay *ov, struct writer *writer,
+		     struct shale_error *err)
 {
 	for (int try = 0; try < REOPEN_TRIES; try++) {
 		auto_locked_fd fd = openat(ov->root_fd, "lock",
@@ -96,6 +116,8 @@ static int take_lock(struct overlay *ov, struct writer *writer)
 		if (fd < 0)
 			return -errno;
 		r = wait_for(ov, fd);
+		if (r == -ETIMEDOUT)
+			return refuse_late(ov, fd, err);
 		if (r < 0)
 			return r;
 		if (is_still_the_lock(ov, fd)) {
@@ -120,13 +142,16 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 		 struct shale_error *err)
 {
 	ssize_t n;
-	int r = take_lock(ov, writer);
+	int r = take_lock(ov, writer, err);
 
 	if (r == -ETIMEDOUT)
-		return error_fail(err, ETIMEDOUT,
-				  "lock '%s/lock': not had within %lld ms",
-				  ov->root_path,
-				  (long long)ov->lock_timeout_ms);
+		return r;
+	/* Not ENOENT, by which callers understand that a snapshot is gone. */
+	if (r == -ENOENT)
+		return error_fail(
+			err, EUCLEAN,
+			"the file '%s/lock' is lost: 'shale check --repair' makes it anew",
+			ov->root_path);
 	if (r < 0)
 		return error_errno(err, -r, "lock '%s/lock'", ov->root_path);
 	writer->ov = ov;

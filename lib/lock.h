@@ -13,6 +13,9 @@
  */
 uint64_t generation_read(const struct overlay *ov);
 
+/** generation_read_fd - the same, of an open lock file */
+uint64_t generation_read_fd(int lock_fd);
+
 struct writer {
 	struct overlay *ov;
 	int fd;

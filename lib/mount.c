@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "fs.h"
+#include "holders.h"
 #include "scope.h"
 #include "shale.h"
 
@@ -172,6 +174,18 @@ int shale_mount_detached(const struct shale_mount_spec *mount, int *ret_fd,
 	return r < 0 ? error_context(err, r, "mount") : 0;
 }
 
+static int refuse_busy(const char *target, struct shale_error *err)
+{
+	char holder[HOLDER_SIZE] = "";
+	uint64_t mnt_id;
+
+	if (err && fs_mnt_id(AT_FDCWD, target, &mnt_id) == 0)
+		holders_name_mount(mnt_id, holder);
+	return *holder ? error_fail(err, EBUSY, "unmount '%s': it is busy: %s",
+				    target, holder)
+		       : error_errno(err, EBUSY, "unmount '%s'", target);
+}
+
 int shale_unmount(const char *target, struct shale_error *err)
 {
 	struct stat st;
@@ -180,6 +194,8 @@ int shale_unmount(const char *target, struct shale_error *err)
 		return error_fail(err, EINVAL, "unmount: no target");
 	if (umount2(target, UMOUNT_NOFOLLOW) == 0)
 		return 0;
+	if (errno == EBUSY)
+		return refuse_busy(target, err);
 	if (errno != EINVAL)
 		return error_errno(err, errno, "unmount '%s'", target);
 	/* A mount follows the link, so that this looks like the same place. */

@@ -29,8 +29,10 @@ void overlay_warn(const struct overlay *ov, const struct shale_error *error)
 int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
 		       struct shale_error *err)
 {
-	const uint32_t known =
-		is_commit ? SHALE_COMMIT_KEEP | SHALE_COMMIT_FREEZE : 0;
+	const uint32_t known = is_commit ? SHALE_COMMIT_KEEP |
+						   SHALE_COMMIT_FREEZE |
+						   SHALE_COMMIT_MANIFEST
+					 : 0;
 	const unsigned char *bytes = (const unsigned char *)opts;
 
 	if (!opts)
@@ -46,7 +48,8 @@ int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
 	if (opts->flags & ~known)
 		return error_fail(err, EINVAL, "unknown flags 0x%x",
 				  opts->flags & ~known);
-	if (opts->flags == SHALE_COMMIT_FREEZE)
+	if ((opts->flags & SHALE_COMMIT_FREEZE) &&
+	    !(opts->flags & SHALE_COMMIT_KEEP))
 		return error_fail(err, EINVAL, "freeze goes with keep alone");
 	if (!is_commit && opts->parent && *opts->parent)
 		return error_fail(
@@ -106,6 +109,15 @@ static int set_durability(struct overlay *ov, const char *value,
 		ov->durability = DURABLE_ALL;
 	else
 		return bad_value("durability", value, err);
+	return 0;
+}
+
+static int set_manifest(struct overlay *ov, const char *value,
+			struct shale_error *err)
+{
+	if (strcmp(value, "always") != 0 && strcmp(value, "asked") != 0)
+		return bad_value("manifest", value, err);
+	ov->always_manifest = !strcmp(value, "always");
 	return 0;
 }
 
@@ -182,6 +194,8 @@ static int configure_one(struct overlay *ov, const char *key, const char *value,
 		return allow_mount_option(ov, value, err);
 	if (!strcmp(key, "upper") && !ov->driver->is_copying)
 		return add_upper(ov, value, err);
+	if (!strcmp(key, "manifest"))
+		return set_manifest(ov, value, err);
 	if (!strcmp(key, "create"))
 		return set_flag(create, key, value, err);
 	if (!strcmp(key, "any_filesystem"))
@@ -305,8 +319,8 @@ static int native_open(const struct shale_host *host, int root_fd,
 	.delete_ = overlay_delete, .walk = overlay_walk,                   \
 	.active = overlay_active, .stat = overlay_stat,                    \
 	.update = overlay_update, .usage = overlay_usage,                  \
-	.cleanup = overlay_cleanup, .check = overlay_check,                \
-	.verify = overlay_verify
+	.cleanup = overlay_cleanup, .use = overlay_use,                    \
+	.check = overlay_check, .verify = overlay_verify
 
 const struct shale_snapshotter overlay_snapshotter = {
 	.name = "overlay",

@@ -39,9 +39,10 @@ struct overlay {
 	bool is_volatile;	   /* mount_option has it: for new actives */
 	unsigned int kernel_takes; /* see options_probe_kernel */
 	bool any_filesystem;
-	bool slow_chown;    /* copy layers that can't be mounted idmapped */
-	atomic_int can_map; /* whether they can: 1, -1, 0 not known yet */
-	bool userxattr;	    /* we are in a user namespace of our own */
+	bool slow_chown;      /* copy layers that can't be mounted idmapped */
+	atomic_int can_map;   /* whether they can: 1, -1, 0 not known yet */
+	bool always_manifest; /* each commit writes one */
+	bool userxattr;	      /* we are in a user namespace of our own */
 	struct cache *cache;
 };
 
@@ -107,12 +108,16 @@ int overlay_update(void *self, const char *name, const char *const *labels,
 int overlay_usage(void *self, const char *name, struct shale_usage *ret,
 		  struct shale_error *err);
 int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err);
-int overlay_check(void *self, const char *key, shale_mount_fn *emit, void *ctx,
-		  struct shale_error *err);
+int overlay_use(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		struct shale_error *err);
 
 /** overlay_emit - give @emit the mount of a record */
 int overlay_emit(struct overlay *ov, const struct record *record,
 		 shale_mount_fn *emit, void *ctx, struct shale_error *err);
-int overlay_verify(void *self, struct shale_error *err);
+
+int overlay_check(void *self, uint32_t flags, shale_finding_fn *emit, void *ctx,
+		  struct shale_error *err);
+int overlay_verify(void *self, const char *name, shale_finding_fn *emit,
+		   void *ctx, struct shale_error *err);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cleaning.h"
 #include "error.h"
 #include "facts.h"
 #include "fs.h"
@@ -159,10 +160,15 @@ static int clean_uncertified(struct cleaning *cleaning, const char *id)
 
 static bool has_name_facts(int dir_fd)
 {
+	static const char *const facts[] = { "name",	    "name.parent",
+					     "name.labels", "usage",
+					     "manifest",    NULL };
 	struct stat st;
 
-	return fstatat(dir_fd, "name", &st, AT_SYMLINK_NOFOLLOW) == 0 ||
-	       fstatat(dir_fd, "usage", &st, AT_SYMLINK_NOFOLLOW) == 0;
+	for (const char *const *fact = facts; *fact; fact++)
+		if (fstatat(dir_fd, *fact, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
 }
 
 static bool is_still(const struct cleaning *cleaning, const char *id, int fd)
@@ -176,25 +182,66 @@ static bool is_still(const struct cleaning *cleaning, const char *id, int fd)
 }
 
 /* A commit that died before its rename, or after it. */
-static void clean_leftovers(struct cleaning *cleaning, const char *id)
+static bool clean_leftovers(struct cleaning *cleaning, const char *id)
 {
 	auto_locked_fd fd =
 		openat(cleaning->ov->room_fd[cleaning->room], id,
 		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	if (fd < 0 || (cleaning->room == ROOM_ACTIVE && !has_name_facts(fd)))
-		return;
+		return false;
 	/* The flock tells a commit under way, before the rename and after;
 	 * what has moved on since we opened it is committed, and not ours.
 	 */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || !is_still(cleaning, id, fd))
-		return;
+		return false;
 	if (cleaning->room == ROOM_ACTIVE) {
 		facts_remove_name(fd);
-		return;
+		return true;
 	}
 	facts_remove_key(fd);
 	(void)fs_remove_tree(fd, "work", NULL, NULL);
+	return true;
+}
+
+/* What was removed counts; nothing removed, and no error, is -ENOENT. */
+static int outcome(const struct cleaning *cleaning, int r)
+{
+	if (r < 0)
+		return r;
+	return cleaning->removed ? 0 : -ENOENT;
+}
+
+int cleaning_staged(struct overlay *ov, const char *name,
+		    struct shale_error *err)
+{
+	struct cleaning cleaning = { .ov = ov, .err = err };
+
+	return outcome(&cleaning, clean_staged(&cleaning, name));
+}
+
+int cleaning_trash(struct overlay *ov, const char *name,
+		   struct shale_error *err)
+{
+	struct cleaning cleaning = { .ov = ov, .err = err };
+
+	return outcome(&cleaning, clean_trash(&cleaning, name));
+}
+
+int cleaning_uncertified(struct overlay *ov, enum room room, const char *id,
+			 struct shale_error *err)
+{
+	struct cleaning cleaning = { .ov = ov, .room = room, .err = err };
+
+	return outcome(&cleaning, clean_uncertified(&cleaning, id));
+}
+
+int cleaning_leftovers(struct overlay *ov, enum room room, const char *id,
+		       struct shale_error *err)
+{
+	struct cleaning cleaning = { .ov = ov, .room = room, .err = err };
+
+	return clean_leftovers(&cleaning, id) ? 0 : -ENOENT;
 }
 
 static int clean_id(struct cleaning *cleaning, const char *id)
@@ -208,7 +255,7 @@ static int clean_id(struct cleaning *cleaning, const char *id)
 		return error_errno(cleaning->err, -r, "look at '%s'", id);
 	if (r == 0)
 		return clean_uncertified(cleaning, id);
-	clean_leftovers(cleaning, id);
+	(void)clean_leftovers(cleaning, id);
 	return 0;
 }
 

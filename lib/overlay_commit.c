@@ -21,6 +21,7 @@
 #include "inuse.h"
 #include "labels.h"
 #include "lock.h"
+#include "manifest.h"
 #include "overlay.h"
 #include "record.h"
 #include "scope.h"
@@ -163,6 +164,11 @@ int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
 
 	if (r < 0)
 		return error_errno(err, -r, "measure it");
+	/* Before the sync, while what was written is in memory still. */
+	if (c->has_manifest)
+		r = manifest_store(c->ov, dir_fd, fs_fd, parent_id, err);
+	if (r < 0)
+		return r;
 	r = durable ? sync_tree(fs_fd) : 0;
 	if (r < 0)
 		return error_errno(err, -r, "sync it");
@@ -272,6 +278,8 @@ int overlay_commit(void *self, const char *name, const char *key,
 	int r = check_arguments(&c, key, opts, err);
 	const uint32_t flags = r == 0 && opts ? opts->flags : 0;
 
+	c.has_manifest = c.ov->always_manifest ||
+			 (flags & SHALE_COMMIT_MANIFEST) != 0;
 	if (r == 0)
 		r = flags & SHALE_COMMIT_KEEP
 			    ? commitment_keep(

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The operations that only look: stat, parent, exists, walk, active, check,
- * verify.  None takes the lock.
+ * The operations that only look: stat, parent, exists, walk, active, use.
+ * None takes the lock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,9 +135,8 @@ static int check_upper(struct overlay *ov, const struct record *record,
 	return r;
 }
 
-static int check_record(struct overlay *ov, const struct record *record,
-			shale_mount_fn *emit, void *ctx,
-			struct shale_error *err)
+static int use_record(struct overlay *ov, const struct record *record,
+		      shale_mount_fn *emit, void *ctx, struct shale_error *err)
 {
 	/* Whoever mounts an active must be alone, or removes the kernel's mark
 	 * from it; views stand any number.
@@ -160,75 +159,15 @@ static int check_record(struct overlay *ov, const struct record *record,
 	return overlay_emit(ov, record, emit, ctx, err);
 }
 
-int overlay_check(void *self, const char *key, shale_mount_fn *emit, void *ctx,
-		  struct shale_error *err)
+int overlay_use(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		struct shale_error *err)
 {
 	auto_record record = NULL;
 	int r = find(self, key, &record, err);
 
 	if (r == 0)
-		r = check_record(self, record, emit, ctx, err);
-	return r < 0 ? error_context(err, r, "check '%s'", key ? key : "") : r;
-}
-
-struct verification {
-	struct overlay *ov;
-	size_t committed;
-	struct shale_error *err;
-};
-
-static int count_committed(void *ctx, const char *id)
-{
-	(void)id;
-	((struct verification *)ctx)->committed++;
-	return 0;
-}
-
-/* A chain that is longer than there are snapshots runs in a circle. */
-static int verify_chain(struct verification *v, const char *name)
-{
-	auto_record record = NULL;
-	size_t length = 0;
-	int r = record_find(v->ov, name, &record, v->err);
-
-	while (r == 0 && *record->parent_id) {
-		struct record *parent = NULL;
-
-		if (length++ > v->committed)
-			return error_fail(v->err, EUCLEAN,
-					  "the parents of '%s' run in a circle",
-					  name);
-		r = record_load(v->ov, ROOM_SNAPSHOTS, record->parent_id,
-				&parent, v->err);
-		record_unref(record);
-		record = parent;
-	}
-	return r;
-}
-
-/* Reading a record compares each fact with its directory and its parent. */
-static int verify_info(void *ctx, const struct shale_info *info)
-{
-	struct verification *v = ctx;
-	struct shale_usage usage = { .size = sizeof(usage) };
-	int r = verify_chain(v, info->name);
-
-	if (r == 0 && info->kind == SHALE_KIND_COMMITTED)
-		r = overlay_usage(v->ov, info->name, &usage, v->err);
-	if (r != -ENOENT)
-		return r;
-	error_clear(v->err); /* removed meanwhile */
-	return 0;
-}
-
-int overlay_verify(void *self, struct shale_error *err)
-{
-	struct verification v = { .ov = self, .err = err };
-	int r = record_each_id(self, ROOM_SNAPSHOTS, count_committed, &v, err);
-
-	if (r == 0)
-		r = overlay_walk(self, verify_info, &v, err);
-	if (r == 0)
-		r = overlay_active(self, verify_info, &v, err);
-	return r < 0 ? error_context(err, r, "verify") : r;
+		r = use_record(self, record, emit, ctx, err);
+	return r < 0 ? error_context(err, r, "%s '%s'", emit ? "mount" : "use",
+				     key ? key : "")
+		     : r;
 }

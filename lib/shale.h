@@ -139,6 +139,7 @@ SHALE_API const struct shale_snapshotter *shale_native_snapshotter(void);
  *          slow_chown      yes: where a file system or kernel has no
  *                          idmapped mounts, copy layers for each mapping
  *          any_filesystem  yes: do not refuse a file system by its name
+ *          manifest        always, or asked (default): by the flag alone
  *          native knows neither mount_option nor upper.
  * @host:   lent until the store is closed; may be NULL
  * @ret:    taken; given back with shale_store_close
@@ -217,6 +218,8 @@ SHALE_API int shale_mounts(struct shale_store *store, const char *key,
  * @key is stopped meanwhile, and thawed however the call, or the process, ends.
  * Several may do it at once; nobody waits for it, and when @key is removed or
  * committed meanwhile it is -ENOENT.  A parent in @opts is the copy's alone.
+ * With SHALE_COMMIT_MANIFEST all files are read once, and a digest of each
+ * entry is recorded, for shale_verify.
  *
  * Durable on return unless durability is `none`: data, facts and directory
  * entries are synced.  The lock is held for the rename, never while syncing.
@@ -362,39 +365,71 @@ SHALE_API int shale_cleanup(struct shale_store *store, uint64_t *ret_removed,
 			    struct shale_error *err);
 
 /**
- * shale_check - whether an active or view may be mounted, committed, removed
+ * shale_in_use - whether an active or view may be mounted, committed, removed
  *
  * Also asks the kernel whether an overlay has @key as its upper, in whatever
  * namespace; a parentless active is a bind mount and can't be asked for.  The
  * mark by which the kernel refuses to mount a volatile upper again is removed
  * where none has.
  *
- * Return: 0, -ENOENT, -EBADFD (committed), -EBUSY (in use), -EOPNOTSUPP (the
- *         snapshotter has no such operation).   Since: 0.1
+ * Return: 0 where nothing uses it, -EBUSY with who does, -ENOENT, -EBADFD
+ *         (committed), -EOPNOTSUPP (the snapshotter has no operation `use`).
+ * Since: 0.1
  */
-SHALE_API int shale_check(struct shale_store *store, const char *key,
-			  struct shale_error *err);
+SHALE_API int shale_in_use(struct shale_store *store, const char *key,
+			   struct shale_error *err);
 
 /**
  * shale_mounts_exclusive - shale_mounts for who mounts in @emit
  *
- * As shale_check first, and until @emit returns nobody else commits or removes
- * @key or, where it is active, mounts it through this function; a view may
- * have any number of mounts.  Without an operation `check` of the snapshotter
- * it is shale_mounts.
+ * As shale_in_use first, and until @emit returns nobody else commits or
+ * removes @key or, where it is active, mounts it through this function; a view
+ * may have any number of mounts.  Without an operation `use` of the
+ * snapshotter it is shale_mounts.
  *
- * Return: as shale_mounts and shale_check.   Since: 0.1
+ * Return: as shale_mounts and shale_in_use.   Since: 0.1
  */
 SHALE_API int shale_mounts_exclusive(struct shale_store *store, const char *key,
 				     shale_mount_fn *emit, void *ctx,
 				     struct shale_error *err);
 
 /**
- * shale_verify - read the whole store and compare it with its own rules
+ * shale_check - find every contradiction in the store
+ * @flags: 0 or SHALE_CHECK_REPAIR
+ * @emit:  called for each; NULL: the first one makes the call -EUCLEAN
+ * @ctx:   passed to @emit
  *
- * Return: 0, -EUCLEAN with the first contradiction, -EOPNOTSUPP.  Since: 0.1
+ * With SHALE_CHECK_REPAIR what loses nothing is mended, and what can't be
+ * explained is moved to lost+found/ in the store; no content is ever deleted.
+ * A finding that was mended says so.  Runs while others use the store: what
+ * they are building or taking away is no finding.  Takes the lock for
+ * microseconds at a time, and without the flag only where the generation is
+ * odd.  @emit calls nothing on @store.
+ *
+ * Return: 0, also where something was found; what @emit returned; -EUCLEAN
+ *         (only without @emit), -EINVAL (@flags), -EOPNOTSUPP (the snapshotter
+ *         has no such operation).   Since: 0.1
  */
-SHALE_API int shale_verify(struct shale_store *store, struct shale_error *err);
+SHALE_API int shale_check(struct shale_store *store, uint32_t flags,
+			  shale_finding_fn *emit, void *ctx,
+			  struct shale_error *err);
+
+/**
+ * shale_verify - compare a committed snapshot with the manifest of its commit
+ * @emit: called for each difference; NULL: the first one makes the call
+ *        -EBADMSG
+ * @ctx:  passed to @emit
+ *
+ * Reads all of the snapshot's own files, without its parents.  Of a manifest
+ * that is damaged itself that alone is told.
+ *
+ * Return: 0, also where something differs; what @emit returned; -EBADMSG (only
+ *         without @emit), -ENOENT, -EBADFD (not committed), -ENODATA (it was
+ *         committed without a manifest), -EOPNOTSUPP.   Since: 0.1
+ */
+SHALE_API int shale_verify(struct shale_store *store, const char *name,
+			   shale_finding_fn *emit, void *ctx,
+			   struct shale_error *err);
 
 /* ---- mounts ----
  * Two engines with the same result: the new mount API where the kernel has

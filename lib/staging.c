@@ -164,10 +164,16 @@ int staged_publish(struct staged *staged, enum room room, const char *id,
 void trash_empty(struct overlay *ov, const char *name)
 {
 	struct shale_error error = SHALE_ERROR_INIT;
+	auto_locked_fd fd = -1;
 	int r;
 
 	if (!*name)
 		return;
+	/* Tells a check that somebody is at it; two may be. */
+	fd = openat(ov->trash_fd, name,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0)
+		(void)flock(fd, LOCK_SH | LOCK_NB);
 	r = fs_remove_tree(ov->trash_fd, name, overlay_stop, ov);
 	if (r == 0)
 		return;

@@ -100,6 +100,7 @@ static int checked(const struct shale_store *store, int r, const char *op,
 struct watched {
 	shale_mount_fn *emit;
 	shale_walk_fn *fn;
+	shale_finding_fn *found;
 	void *ctx;
 	int returned;
 };
@@ -424,19 +425,19 @@ int shale_cleanup(struct shale_store *store, uint64_t *ret_removed,
 	return r;
 }
 
-int shale_check(struct shale_store *store, const char *key,
-		struct shale_error *err)
+int shale_in_use(struct shale_store *store, const char *key,
+		 struct shale_error *err)
 {
 	auto_turn turn = { NULL };
 	int r = turn_begin(store, &turn, err);
 
 	if (r < 0)
 		return r;
-	if (!store->table->check)
-		return absent(store, "check", err);
+	if (!store->table->use)
+		return absent(store, "use", err);
 	return checked(store,
-		       store->table->check(store->self, key, NULL, NULL, err),
-		       "check", err);
+		       store->table->use(store->self, key, NULL, NULL, err),
+		       "use", err);
 }
 
 int shale_mounts_exclusive(struct shale_store *store, const char *key,
@@ -447,17 +448,59 @@ int shale_mounts_exclusive(struct shale_store *store, const char *key,
 	auto_turn turn = { NULL };
 	int r = turn_begin(store, &turn, err);
 
-	if (r == 0 && store->table->check)
-		r = store->table->check(store->self, key, watch_mount, &watched,
-					err);
+	if (r == 0 && store->table->use)
+		r = store->table->use(store->self, key, watch_mount, &watched,
+				      err);
 	else if (r == 0)
 		r = store->table->mounts(store->self, key, watch_mount,
 					 &watched, err);
 	return checked_with(store, &watched, r, "mounts", err);
 }
 
-int shale_verify(struct shale_store *store, struct shale_error *err)
+/* Who gives no callback wants to know whether there is anything. */
+static int keep_first(void *ctx, const struct shale_finding *finding)
 {
+	struct shale_error *first = ctx;
+
+	(void)error_fail(first, EUCLEAN, "'%s': %s: %s", finding->path,
+			 finding->what, finding->remedy);
+	return 0;
+}
+
+static int watch_finding(void *ctx, const struct shale_finding *finding)
+{
+	struct watched *watched = ctx;
+
+	watched->returned = watched->found(watched->ctx, finding);
+	return watched->returned;
+}
+
+int shale_check(struct shale_store *store, uint32_t flags,
+		shale_finding_fn *emit, void *ctx, struct shale_error *err)
+{
+	struct shale_error first = SHALE_ERROR_INIT;
+	struct watched watched = { .found = emit ? emit : keep_first,
+				   .ctx = emit ? ctx : &first };
+	auto_turn turn = { NULL };
+	int r = turn_begin(store, &turn, err);
+
+	if (r < 0)
+		return r;
+	if (!store->table->check)
+		return absent(store, "check", err);
+	r = store->table->check(store->self, flags, watch_finding, &watched,
+				err);
+	if (r == 0 && first.code)
+		return error_fail(err, EUCLEAN, "check: %s", first.msg);
+	return checked_with(store, &watched, r, "check", err);
+}
+
+int shale_verify(struct shale_store *store, const char *name,
+		 shale_finding_fn *emit, void *ctx, struct shale_error *err)
+{
+	struct shale_error first = SHALE_ERROR_INIT;
+	struct watched watched = { .found = emit ? emit : keep_first,
+				   .ctx = emit ? ctx : &first };
 	auto_turn turn = { NULL };
 	int r = turn_begin(store, &turn, err);
 
@@ -465,6 +508,10 @@ int shale_verify(struct shale_store *store, struct shale_error *err)
 		return r;
 	if (!store->table->verify)
 		return absent(store, "verify", err);
-	return checked(store, store->table->verify(store->self, err), "verify",
-		       err);
+	r = store->table->verify(store->self, name, watch_finding, &watched,
+				 err);
+	if (r == 0 && first.code)
+		return error_fail(err, EBADMSG, "verify '%s': %s", name,
+				  first.msg);
+	return checked_with(store, &watched, r, "verify", err);
 }

@@ -151,6 +151,16 @@ static int parse(char *text, struct usage *ret)
 	return number_parse(comma + 1, UINT64_MAX, &ret->inodes);
 }
 
+int usage_load(int dir_fd, struct usage *ret)
+{
+	char text[FS_LINK_SIZE];
+	int r = fs_read_link(dir_fd, "usage", text);
+
+	if (r < 0)
+		return r == -EINVAL ? -EUCLEAN : r;
+	return parse(text, ret) < 0 ? -EUCLEAN : 0;
+}
+
 static int load_stored(const struct overlay *ov, const struct record *record,
 		       struct usage *ret, struct shale_error *err)
 {

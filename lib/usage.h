@@ -18,6 +18,13 @@ struct usage {
  */
 int usage_measure(struct overlay *ov, int fs_fd, struct usage *ret);
 
+/**
+ * usage_load - what a directory has on record
+ *
+ * Return: 0, -ENOENT, -EUCLEAN (torn) or another negative errno.
+ */
+int usage_load(int dir_fd, struct usage *ret);
+
 /** usage_store - write the fact `usage`; 0 or a negative errno */
 int usage_store(int dir_fd, const struct usage *usage);
 

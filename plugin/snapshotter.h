@@ -111,9 +111,14 @@ struct shale_mount_spec {
  * KEEP:   commit a copy of the active, which stays as it is, mounted and in
  *         use; @parent is then that of the copy alone
  * FREEZE: with KEEP: stop the container that uses it while files are copied
+ * MANIFEST: record a digest of every entry, for verify
  */
 #define SHALE_COMMIT_KEEP (1u << 0)
 #define SHALE_COMMIT_FREEZE (1u << 1)
+#define SHALE_COMMIT_MANIFEST (1u << 2)
+
+/* flags of check */
+#define SHALE_CHECK_REPAIR (1u << 0)
 
 /**
  * struct shale_opts - what a creating operation may be asked for
@@ -141,6 +146,27 @@ struct shale_usage {
 	uint64_t bytes, inodes;
 };
 
+/* struct shale_finding, flags */
+#define SHALE_FINDING_REPAIRED (1u << 0)
+
+/**
+ * struct shale_finding - one thing that is not as it must be
+ * @size:   sizeof the struct, stored by who fills it
+ * @flags:  SHALE_FINDING_REPAIRED: it is mended, and @remedy says how
+ * @kind:   a word, [a-z0-9-]+, that programs may compare
+ * @name:   of the snapshot; "" where it is none, or not known
+ * @path:   of what is wrong, below the store's root or, from verify, below
+ *          the layer's; any bytes
+ * @what:   what is wrong: one line without full stop
+ * @remedy: what to do, or what was done; likewise
+ *
+ * Valid until the callback that got it returns.
+ */
+struct shale_finding {
+	uint32_t size, flags;
+	const char *kind, *name, *path, *what, *remedy;
+};
+
 /**
  * struct shale_host - what a host offers to the plugin; outlives the handle
  * @log:       a line for the debug log or a warning; may be NULL
@@ -160,6 +186,7 @@ struct shale_host {
  */
 typedef int shale_mount_fn(void *ctx, const struct shale_mount_spec *mount);
 typedef int shale_walk_fn(void *ctx, const struct shale_info *info);
+typedef int shale_finding_fn(void *ctx, const struct shale_finding *finding);
 
 /**
  * struct shale_snapshotter - the table
@@ -193,11 +220,16 @@ typedef int shale_walk_fn(void *ctx, const struct shale_info *info);
  *            that @labels has not is removed.
  * @usage:    fills @ret_usage
  * @cleanup:  removes what dead processes left; counts it in @ret_removed
- * @check:    optional; 0 when nothing uses the active @key, -EBUSY when it is
+ * @use:      optional; 0 when nothing uses the active @key, -EBUSY when it is
  *            mounted or a live container has it.  With an @emit, which may be
  *            NULL, it then gives that the mount, as @mounts does, and nobody
- *            commits, removes or checks @key until @emit has returned.
- * @verify:   optional; checks the whole store, -EUCLEAN on a contradiction
+ *            commits, removes or uses @key until @emit has returned.
+ * @check:    optional; gives @emit each contradiction in the store, and with
+ *            SHALE_CHECK_REPAIR mends what it can without a loss.  0, whatever
+ *            was found
+ * @verify:   optional; gives @emit each difference between the committed @name
+ *            and its manifest.  0, whatever was found; -ENODATA without a
+ *            manifest
  */
 struct shale_snapshotter {
 	uint32_t size, abi;
@@ -232,9 +264,12 @@ struct shale_snapshotter {
 		     struct shale_usage *ret_usage, struct shale_error *err);
 	int (*cleanup)(void *self, uint64_t *ret_removed,
 		       struct shale_error *err);
-	int (*check)(void *self, const char *key, shale_mount_fn *emit,
+	int (*use)(void *self, const char *key, shale_mount_fn *emit, void *ctx,
+		   struct shale_error *err);
+	int (*check)(void *self, uint32_t flags, shale_finding_fn *emit,
 		     void *ctx, struct shale_error *err);
-	int (*verify)(void *self, struct shale_error *err);
+	int (*verify)(void *self, const char *name, shale_finding_fn *emit,
+		      void *ctx, struct shale_error *err);
 	/* 1.0 ends here: append below, never insert. */
 };
 

@@ -196,10 +196,10 @@ OPERATION(update, shale_update(handle, "work", long_labels(), NULL, err))
 OPERATION(update_short, shale_update(handle, "long", some_labels, NULL, err))
 OPERATION(update_none, shale_update(handle, "long", NULL, NULL, err))
 OPERATION(cleanup, shale_cleanup(handle, NULL, err))
-OPERATION(check, shale_check(handle, "work", err))
+OPERATION(in_use, shale_in_use(handle, "work", err))
 OPERATION(exclusive,
 	  shale_mounts_exclusive(handle, "work", ignore_mount, NULL, err))
-OPERATION(verify, shale_verify(handle, err))
+OPERATION(check, shale_check(handle, 0, NULL, NULL, err))
 
 static int parent(struct shale_store *handle, struct shale_error *err)
 {

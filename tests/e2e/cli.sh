@@ -435,11 +435,11 @@ like "$out" '^Name: +overlay
 Version: +[^ ].*
 Description: +[^ ].*
 ABI: +1
-Size: +184 bytes
+Size: +192 bytes
 Features: +parallel.*
 Operations: +open close prepare view mounts commit remove parent exists delete walk active stat update usage cleanup' \
 	'plugin show'
-gives 'plugin show --json' '.name == "overlay" and .abi == 1 and .size == 184
+gives 'plugin show --json' '.name == "overlay" and .abi == 1 and .size == 192
 	and (.features | index("parallel")) and
 	(.operations | length >= 16 and index("delete"))' plugin show overlay
 plugin=$(find "$STAGE" -name overlay.so | head -n 1)

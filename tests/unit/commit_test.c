@@ -287,9 +287,9 @@ static void commit_refuses_while_a_live_process_uses_the_key(void **state)
 	(void)state;
 	MUST(shale_prepare(store, "k", NULL, &opts, &why));
 	REFUSED(EBUSY, "'k'", shale_commit(store, "n", "k", NULL, &why));
-	REFUSED(EBUSY, "'k'", shale_check(store, "k", &why));
+	REFUSED(EBUSY, "'k'", shale_in_use(store, "k", &why));
 	MUST(shale_update(store, "k", NULL, fields, &why));
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	MUST(shale_commit(store, "n", "k", NULL, &why));
 }
 
@@ -315,7 +315,7 @@ static void a_user_label_of_a_dead_process_does_not_block(void **state)
 	}
 	REFUSED(EBUSY, "'k'", shale_commit(store, "n", "k", NULL, &why));
 	helper_stop(&helper);
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	MUST(shale_commit(store, "n", "k", NULL, &why));
 }
 
@@ -389,10 +389,10 @@ static void commit_refuses_a_mounted_overlay(void **state)
 	if (mount_at(at("m")) < 0)
 		skip_because("needs an overlay");
 	REFUSED(EBUSY, "'k'", shale_commit(store, "n", "k", NULL, &why));
-	REFUSED(EBUSY, "'k'", shale_check(store, "k", &why));
+	REFUSED(EBUSY, "'k'", shale_in_use(store, "k", &why));
 	make_file(at("m/written"), "late");
 	assert_int_equal(umount(at("m")), 0);
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	MUST(shale_commit(store, "n", "k", NULL, &why));
 	check_list(of_name("n", "fs"), "written");
 }
@@ -430,7 +430,7 @@ static void a_probe_leaves_no_trace_in_the_layer(void **state)
 	make_layer("base", NULL);
 	MUST(shale_prepare(store, "k", "base", NULL, &why));
 	before = dump();
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	after = dump();
 	assert_string_equal(before, after);
 	free(before);
@@ -441,8 +441,8 @@ static void check_of_a_committed_one_is_ebadfd(void **state)
 {
 	(void)state;
 	make_layer("base", NULL);
-	REFUSED(EBADFD, "'base'", shale_check(store, "base", &why));
-	REFUSED(ENOENT, "'k'", shale_check(store, "k", &why));
+	REFUSED(EBADFD, "'base'", shale_in_use(store, "base", &why));
+	REFUSED(ENOENT, "'k'", shale_in_use(store, "k", &why));
 }
 
 static void created_is_the_time_of_the_commit(void **state)

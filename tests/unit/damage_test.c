@@ -33,7 +33,7 @@ static void check_key_is_nowhere(const char *key)
 		shale_mounts(store, key, emit_nothing, NULL, &why));
 	REFUSED(ENOENT, "'k'", shale_commit(store, "n", key, NULL, &why));
 	REFUSED(ENOENT, "'k'", shale_remove(store, key, &why));
-	REFUSED(ENOENT, "'k'", shale_check(store, key, &why));
+	REFUSED(ENOENT, "'k'", shale_in_use(store, key, &why));
 	REFUSED(ENOENT, "'k'", shale_delete(store, key, &why));
 	REFUSED(ENOENT, "'k'", shale_prepare(store, "l", key, NULL, &why));
 	check_visits(shale_active, "");
@@ -153,7 +153,7 @@ static void an_active_that_names_another_key_is_unclean(void **state)
 	REFUSED(EUCLEAN, "k",
 		shale_mounts(store, "k", emit_nothing, NULL, &why));
 	REFUSED(EUCLEAN, "k", shale_commit(store, "n", "k", NULL, &why));
-	REFUSED(EUCLEAN, "", shale_verify(store, &why));
+	REFUSED(EUCLEAN, "", shale_check(store, 0, NULL, NULL, &why));
 }
 
 static void a_committed_one_that_names_another_is_unclean(void **state)
@@ -164,7 +164,7 @@ static void a_committed_one_that_names_another_is_unclean(void **state)
 	reopen();
 	check_is_unclean("base");
 	REFUSED(EUCLEAN, "'k'", shale_prepare(store, "k", "base", NULL, &why));
-	REFUSED(EUCLEAN, "", shale_verify(store, &why));
+	REFUSED(EUCLEAN, "", shale_check(store, 0, NULL, NULL, &why));
 }
 
 /* As if SHA-256 had given two keys one ID. */
@@ -201,7 +201,7 @@ static void a_parent_that_is_gone_is_unclean(void **state)
 	check_is_unclean("child");
 	REFUSED(EUCLEAN, "k",
 		shale_mounts(store, "k", emit_nothing, NULL, &why));
-	REFUSED(EUCLEAN, "", shale_verify(store, &why));
+	REFUSED(EUCLEAN, "", shale_check(store, 0, NULL, NULL, &why));
 }
 
 static void a_grandparent_that_is_gone_gives_no_mount(void **state)
@@ -276,7 +276,7 @@ static void a_circle_of_parents_is_unclean_and_ends(void **state)
 	reopen();
 	REFUSED(EUCLEAN, "",
 		shale_mounts(store, "k", emit_nothing, NULL, &why));
-	REFUSED(EUCLEAN, "", shale_verify(store, &why));
+	REFUSED(EUCLEAN, "", shale_check(store, 0, NULL, NULL, &why));
 }
 
 static void labels_that_are_no_json_are_unclean(void **state)

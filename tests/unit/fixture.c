@@ -703,3 +703,45 @@ int flock_path(void *ctx)
 
 	return fd < 0 ? -1 : flock(fd, LOCK_EX | LOCK_NB);
 }
+
+/* ---- check and verify ---- */
+
+int see_finding(void *ctx, const struct shale_finding *finding)
+{
+	struct found *found = ctx;
+	const bool repaired = finding->flags & SHALE_FINDING_REPAIRED;
+	char line[PATH_MAX + 64];
+
+	assert_int_equal(finding->size, sizeof(*finding));
+	assert_true(*finding->kind && *finding->what && *finding->remedy);
+	if (!found)
+		return 0;
+	(void)snprintf(line, sizeof(line), "%s%s %s\n", repaired ? "!" : "",
+		       finding->kind, finding->path);
+	assert_true(strlen(found->text) + strlen(line) < sizeof(found->text));
+	(void)strcat(found->text, line);
+	found->count++;
+	found->repaired += repaired;
+	return 0;
+}
+
+void check_finds(uint32_t flags, const char *lines)
+{
+	static struct found found;
+	size_t length = 0;
+
+	found = (struct found){ .count = 0 };
+	MUST(shale_check(store, flags, see_finding, &found, &why));
+	for (const char *line = lines; *line; line += strcspn(line, "\n") + 1) {
+		char one[PATH_MAX];
+		size_t len = strcspn(line, "\n") + 1;
+
+		(void)snprintf(one, sizeof(one), "%.*s", (int)len, line);
+		if (!strstr(found.text, one))
+			fail_msg("not found: %sfound are:\n%s", one,
+				 found.text);
+		length += len;
+	}
+	if (length != strlen(found.text))
+		fail_msg("more was found:\n%swanted:\n%s", found.text, lines);
+}

@@ -122,6 +122,18 @@ uint64_t generation(void);
 void make_layer(const char *name, const char *parent);
 uint32_t kind_of(const char *name);
 
+/*
+ * Findings of check and verify as lines: "kind path", with a '!' before one
+ * that was repaired.
+ */
+struct found {
+	char text[16384];
+	int count, repaired;
+};
+int see_finding(void *found, const struct shale_finding *finding); /* or NULL */
+/* Checks, or repairs, the store; all lines must be these, in any order. */
+void check_finds(uint32_t flags, const char *lines);
+
 /* What a callback saw, kept beyond it. */
 struct seen {
 	uint32_t size, kind;

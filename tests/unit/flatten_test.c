@@ -116,7 +116,7 @@ static void a_flattened_layer_shows_what_the_chain_shows(void **state)
 				  "trusted.overlay.opaque", value,
 				  sizeof(value)),
 			 -1);
-	MUST(shale_verify(store, &why));
+	MUST(shale_check(store, 0, NULL, NULL, &why));
 }
 
 static void a_single_layer_is_flattened_too(void **state)

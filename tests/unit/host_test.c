@@ -269,7 +269,7 @@ static void nobody_needs_the_sentence(void **state)
 	assert_int_equal(shale_stat(store, "k", see, &seen, NULL), -ENOENT);
 	assert_int_equal(shale_update(store, "k", NULL, NULL, NULL), -ENOENT);
 	assert_int_equal(shale_usage(store, "k", &usage, NULL), -ENOENT);
-	assert_int_equal(shale_check(store, "k", NULL), -ENOENT);
+	assert_int_equal(shale_in_use(store, "k", NULL), -ENOENT);
 }
 
 static void an_error_that_is_set_already_is_kept(void **state)

@@ -240,9 +240,10 @@ static void check_garbage(const char *path, const char *name)
 
 static void check_root(const char *path, const char *name)
 {
-	static const char *const allowed[] = { "format", "lock",    "snapshots",
-					       "active", "staging", "trash",
-					       NULL };
+	static const char *const allowed[] = { "format",     "lock",
+					       "snapshots",  "active",
+					       "staging",    "trash",
+					       "lost+found", NULL };
 
 	if (!is_one_of(name, allowed))
 		report(path, "a store has no such entry");

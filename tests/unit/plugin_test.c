@@ -164,6 +164,7 @@ static void absent_optional_operation_is_null(void **state)
 	struct shale_plugin *plugin = load("good");
 
 	(void)state;
+	assert_null(shale_plugin_table(plugin)->use);
 	assert_null(shale_plugin_table(plugin)->check);
 	assert_null(shale_plugin_table(plugin)->verify);
 	shale_plugin_unload(plugin);
@@ -401,8 +402,11 @@ static void absent_operation_is_told(void **state)
 	(void)state;
 	MUST(shale_store_open(at("stub"), plugin, config, NULL, &stub, &why));
 	REFUSED(EOPNOTSUPP, "'stub' does not offer",
-		shale_check(stub, "key", &why));
-	REFUSED(EOPNOTSUPP, "'stub' does not offer", shale_verify(stub, &why));
+		shale_in_use(stub, "key", &why));
+	REFUSED(EOPNOTSUPP, "'stub' does not offer",
+		shale_verify(stub, "name", NULL, NULL, &why));
+	REFUSED(EOPNOTSUPP, "'stub' does not offer",
+		shale_check(stub, 0, NULL, NULL, &why));
 	shale_store_close(stub);
 	shale_plugin_unload(plugin);
 }

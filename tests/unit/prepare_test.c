@@ -154,7 +154,7 @@ static void names_of_0_and_of_1024_bytes_are_refused(void **state)
 		REFUSED(EINVAL, "", shale_stat(store, bad, see, &seen, &why));
 		REFUSED(EINVAL, "", shale_update(store, bad, 0, 0, &why));
 		REFUSED(EINVAL, "", shale_usage(store, bad, &usage, &why));
-		REFUSED(EINVAL, "", shale_check(store, bad, &why));
+		REFUSED(EINVAL, "", shale_in_use(store, bad, &why));
 	}
 	REFUSED(EINVAL, "", shale_prepare(store, "new", name, NULL, &why));
 	REFUSED(EINVAL, "", shale_view(store, "new", name, NULL, &why));

@@ -413,7 +413,7 @@ static void verify_is_content_with_a_store_of_every_kind(void **state)
 	MUST(shale_prepare(store, "k", "2", NULL, &why));
 	MUST(shale_view(store, "v", "1", NULL, &why));
 	MUST(shale_view(store, "w", NULL, NULL, &why));
-	MUST(shale_verify(store, &why));
+	MUST(shale_check(store, 0, NULL, NULL, &why));
 }
 
 int main(void)

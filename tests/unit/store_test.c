@@ -264,17 +264,23 @@ static void overlay_is_refused_by_its_name(void **state)
 	MUST(try_open(creating));
 }
 
-static void a_lost_lock_is_told_and_made_anew(void **state)
+static void a_lost_lock_stops_writers_alone_and_is_made_anew(void **state)
 {
+	struct shale_store *now;
+
 	(void)state;
 	MUST(shale_prepare(store, "k", NULL, NULL, &why));
 	delete_path(at("store/lock"));
-	REFUSED(ENOENT, "'lock' is lost: make it anew", try_open(creating));
+	now = open_more(NULL, NULL);
+	MUST(shale_exists(now, "k", &why));
+	REFUSED(EUCLEAN, "lock' is lost: 'shale check --repair'",
+		shale_remove(now, "k", &why));
+	REFUSED(EUCLEAN, "'lock': the file is lost",
+		shale_check(now, 0, NULL, NULL, &why));
+	MUST(shale_check(now, SHALE_CHECK_REPAIR, see_finding, NULL, &why));
+	MUST(shale_check(now, 0, NULL, NULL, &why));
 	/* Of a handle that knows the lost one: nothing is remembered. */
-	make_file(at("store/lock"), "");
-	assert_int_equal(truncate(at("store/lock"), 4096), 0);
-	MUST(try_open(creating));
-	MUST(shale_remove(open_more(NULL, NULL), "k", &why));
+	MUST(shale_remove(now, "k", &why));
 	assert_int_equal(shale_exists(store, "k", NULL), -ENOENT);
 	MUST(shale_prepare(store, "l", NULL, NULL, &why));
 }
@@ -380,8 +386,9 @@ static int use_after_fork(void *ctx)
 		shale_update(store, "k", NULL, NULL, &why),
 		shale_usage(store, "k", &usage, &why),
 		shale_cleanup(store, NULL, &why),
-		shale_check(store, "k", &why),
-		shale_verify(store, &why),
+		shale_in_use(store, "k", &why),
+		shale_check(store, 0, NULL, NULL, &why),
+		shale_verify(store, "base", NULL, NULL, &why),
 	};
 
 	(void)ctx;
@@ -495,7 +502,7 @@ int main(void)
 		TEST_IN_DIR(creators_do_not_disturb_each_other),
 		TEST_IN_DIR(a_creator_killed_at_any_moment_leaves_no_wreck),
 		TEST_IN_DIR(overlay_is_refused_by_its_name),
-		TEST_IN_STORE(a_lost_lock_is_told_and_made_anew),
+		TEST_IN_STORE(a_lost_lock_stops_writers_alone_and_is_made_anew),
 		TEST_IN_DIR(a_refused_root_is_not_left_behind),
 		TEST_IN_STORE(unknown_settings_are_refused_by_name),
 		TEST_IN_STORE(malformed_settings_are_refused_by_name),

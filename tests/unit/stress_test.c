@@ -297,7 +297,7 @@ static int call(struct worker *worker, enum op op)
 	case OP_CLEANUP:
 		return shale_cleanup(worker->store, NULL, &why);
 	case OP_CHECK:
-		return shale_check(worker->store, name, &why);
+		return shale_in_use(worker->store, name, &why);
 	case OPS:
 		break;
 	}
@@ -512,7 +512,7 @@ static void check_store(bool after_kill)
 	}
 	assert_int_equal(invariants_check(after_kill), 0);
 	why = (struct shale_error)SHALE_ERROR_INIT;
-	r = shale_verify(store, &why);
+	r = shale_check(store, 0, NULL, NULL, &why);
 	if (r != 0 && r != -EOPNOTSUPP)
 		fail_msg("verify: %d: %s", r, why.msg);
 }

@@ -331,8 +331,8 @@ static void files_that_are_gone_are_told(void **state)
 		shale_commit(store, "n", "k", NULL, &why));
 	REFUSED(EBADFD, "are not in", shale_usage(store, "k", &usage, &why));
 	/* In nobody's use, so a door may remove it. */
-	MUST(shale_check(store, "k", &why));
-	MUST(shale_verify(store, &why));
+	MUST(shale_in_use(store, "k", &why));
+	MUST(shale_check(store, 0, NULL, NULL, &why));
 	MUST(shale_remove(store, "k", &why));
 	MUST(prepare_on(store, "k", "2", "ram"));
 }

@@ -101,7 +101,7 @@ static void a_live_mount_keeps_the_mark(void **state)
 	prepare_key();
 	MUST(mount_key());
 	REFUSED(EBUSY, "'k'", mount_key());
-	REFUSED(EBUSY, "'k'", shale_check(store, "k", &why));
+	REFUSED(EBUSY, "'k'", shale_in_use(store, "k", &why));
 	assert_true(is_there(of_key("k", MARK)));
 	unmount_key();
 }
@@ -110,7 +110,7 @@ static void check_makes_it_mountable(void **state)
 {
 	(void)state;
 	use_key();
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	assert_false(is_there(of_key("k", MARK)));
 	/* A mark of another feature is the kernel's, and stays. */
 	assert_true(is_there(of_key("k", "work/work/incompat")));
@@ -186,7 +186,7 @@ static void another_boot_lets_it_be_removed(void **state)
 	(void)state;
 	use_key();
 	another_boot();
-	MUST(shale_check(store, "k", &why));
+	MUST(shale_in_use(store, "k", &why));
 	MUST(shale_remove(store, "k", &why));
 	REFUSED(ENOENT, "'k'", shale_exists(store, "k", &why));
 }

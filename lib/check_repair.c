@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Mending: see check.h.  Each looks again, under whatever excludes others,
+ * before it changes a thing; -ENOENT says that there is nothing to mend any
+ * more.  Nothing here deletes what anybody may have written.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cache.h"
+#include "check.h"
+#include "children.h"
+#include "cleaning.h"
+#include "error.h"
+#include "fs.h"
+#include "inuse.h"
+#include "labels.h"
+#include "lock.h"
+#include "scope.h"
+#include "staging.h"
+#include "usage.h"
+
+#define LOST_FOUND "lost+found"
+/* How many things of one name lost+found may hold. */
+#define NAME_TRIES 1000
+/* Room for a name in it. */
+#define LOST_SIZE (NAME_MAX + 1)
+
+/* ---- lost+found ---- */
+
+static int open_lost(const struct overlay *ov, int *ret,
+		     struct shale_error *err)
+{
+	auto_fd fd = -1;
+	struct stat st;
+	int r = dir_create(ov->root_fd, LOST_FOUND, 0700, geteuid(), getegid());
+
+	if (r < 0 && r != -EEXIST)
+		return error_errno(err, -r, "create '" LOST_FOUND "'");
+	fd = openat(ov->root_fd, LOST_FOUND,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "open '" LOST_FOUND "'");
+	if (st.st_uid != geteuid() || (st.st_mode & 077))
+		return error_fail(
+			err, EPERM,
+			"'" LOST_FOUND
+			"' belongs to somebody else, or lets others in");
+	*ret = take_fd(&fd);
+	return 0;
+}
+
+/* "active-ID-key.labels", with a number where that is taken. */
+static void lost_name(const char *where, const char *entry, int try,
+		      char ret[LOST_SIZE])
+{
+	char number[16] = "";
+
+	if (try > 0)
+		(void)snprintf(number, sizeof(number), ".%d", try);
+	(void)snprintf(ret, LOST_SIZE, "%.80s%s%.150s%s", where,
+		       *where && *entry ? "-" : "", entry, number);
+}
+
+/* The lock is held, the generation odd. */
+static int rename_lost(int dir_fd, const char *name, int lost_fd,
+		       const char *where, const char *entry,
+		       char ret[LOST_SIZE])
+{
+	for (int try = 0; try < NAME_TRIES; try++) {
+		lost_name(where, entry, try, ret);
+		if (renameat2(dir_fd, name, lost_fd, ret, RENAME_NOREPLACE) ==
+		    0)
+			return 0;
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+static int tell_lost(int r, const char *name, const char *lost, char *ret_done,
+		     struct shale_error *err)
+{
+	if (r == -ENOENT)
+		return r;
+	if (r < 0)
+		return error_errno(err, -r, "move '%s' to " LOST_FOUND, name);
+	(void)snprintf(ret_done, CHECK_DONE_SIZE,
+		       "moved to '" LOST_FOUND "/%s'", lost);
+	return 0;
+}
+
+static const char *const room_names[] = {
+	[ROOM_ACTIVE] = "active",
+	[ROOM_SNAPSHOTS] = "snapshots",
+};
+
+/* "active-ID", or "" in the root. */
+static void where_of(const struct site *site, char ret[ID_SIZE + 16])
+{
+	*ret = '\0';
+	if (site->id)
+		(void)snprintf(ret, ID_SIZE + 16, "%s%s%s",
+			       room_names[site->room], *site->id ? "-" : "",
+			       site->id);
+}
+
+/* Whether it is the same directory still, under the name that it had. */
+static bool is_same(const struct check *c, const struct site *site)
+{
+	struct stat there;
+
+	return !site->id || !*site->id ||
+	       (fstatat(c->ov->room_fd[site->room], site->id, &there,
+			AT_SYMLINK_NOFOLLOW) == 0 &&
+		there.st_ino == site->ino);
+}
+
+int repair_entry(struct check *c, void *ctx, char *ret_done,
+		 struct shale_error *err)
+{
+	const struct site *site = ctx;
+	char where[ID_SIZE + 16], lost[LOST_SIZE];
+	auto_writer writer = WRITER_INIT;
+	auto_fd lost_fd = -1;
+	int r = open_lost(c->ov, &lost_fd, err);
+
+	if (r == 0)
+		r = writer_begin(c->ov, &writer, err);
+	if (r == 0 && !is_same(c, site))
+		return -ENOENT;
+	if (r == 0)
+		r = writer_change(&writer, err);
+	if (r < 0)
+		return r;
+	where_of(site, where);
+	r = rename_lost(site->fd, site->entry, lost_fd, where, site->entry,
+			lost);
+	if (r == 0 && site->id && *site->id)
+		cache_forget(c->ov->cache, site->room, site->id);
+	return tell_lost(r, site->entry, lost, ret_done, err);
+}
+
+static bool has_upper(const struct site *site)
+{
+	struct stat st;
+
+	return fstatat(site->fd, "upper", &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* A whole directory of a room. */
+static int lose_directory(struct check *c, const struct site *site,
+			  struct writer *writer, int lost_fd, char *ret_done,
+			  struct shale_error *err)
+{
+	char where[ID_SIZE + 16], lost[LOST_SIZE];
+	int r = 0;
+
+	/* Cleanup deletes there what no active refers to. */
+	if (has_upper(site))
+		return error_fail(
+			err, EBUSY,
+			"its files are in another directory: take care of those first");
+	r = writer_change(writer, err);
+	if (r < 0)
+		return r;
+	where_of(site, where);
+	r = rename_lost(c->ov->room_fd[site->room], site->id, lost_fd, where,
+			"", lost);
+	if (r == 0)
+		cache_forget(c->ov->cache, site->room, site->id);
+	return tell_lost(r, site->id, lost, ret_done, err);
+}
+
+/* ---- what nothing certifies ---- */
+
+static bool is_empty_dir(int dir_fd, const char *name)
+{
+	auto_fd fd = openat(dir_fd, name,
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	auto_dir dir = fd < 0 ? NULL : fdopendir(fd);
+	int n = 0;
+
+	if (fd < 0)
+		return errno == ENOENT;
+	if (!dir)
+		return false;
+	(void)take_fd(&fd);
+	while (n < 3 && readdir(dir))
+		n++;
+	return n < 3;
+}
+
+static bool has_kind(const struct site *site)
+{
+	static const char *const facts[2][3] = {
+		[ROOM_ACTIVE] = { "key", "view", NULL },
+		[ROOM_SNAPSHOTS] = { "name", NULL, NULL },
+	};
+	struct stat st;
+
+	for (const char *const *fact = facts[site->room]; *fact; fact++)
+		if (fstatat(site->fd, *fact, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			return true;
+	return false;
+}
+
+/* A prepare that came back by halves is garbage; a snapshot that somebody has
+ * filled, and that lost its name, is not ours to delete.
+ */
+int repair_uncertified(struct check *c, void *ctx, char *ret_done,
+		       struct shale_error *err)
+{
+	const struct site *site = ctx;
+	auto_writer writer = WRITER_INIT;
+	auto_fd lost_fd = -1;
+	int r;
+
+	if (!has_upper(site) && is_empty_dir(site->fd, "fs")) {
+		r = cleaning_uncertified(c->ov, site->room, site->id, err);
+		if (r == 0)
+			(void)stpcpy(ret_done, "deleted, for it held no files");
+		return r;
+	}
+	r = open_lost(c->ov, &lost_fd, err);
+	if (r == 0)
+		r = writer_begin(c->ov, &writer, err);
+	if (r == 0 && (!is_same(c, site) || has_kind(site)))
+		return -ENOENT;
+	return r < 0 ? r
+		     : lose_directory(c, site, &writer, lost_fd, ret_done, err);
+}
+
+int repair_leftovers(struct check *c, void *ctx, char *ret_done,
+		     struct shale_error *err)
+{
+	const struct site *site = ctx;
+	int r = cleaning_leftovers(c->ov, site->room, site->id, err);
+
+	if (r == 0)
+		(void)stpcpy(ret_done, "removed");
+	return r;
+}
+
+/* ---- a directory in the wrong place ---- */
+
+static bool is_free(const struct check *c, const char *id)
+{
+	struct stat st;
+
+	return fstatat(c->ov->room_fd[ROOM_ACTIVE], id, &st,
+		       AT_SYMLINK_NOFOLLOW) < 0 &&
+	       fstatat(c->ov->room_fd[ROOM_SNAPSHOTS], id, &st,
+		       AT_SYMLINK_NOFOLLOW) < 0;
+}
+
+static int put_right(struct check *c, const struct site *site,
+		     struct writer *writer, char *ret_done,
+		     struct shale_error *err)
+{
+	const int room_fd = c->ov->room_fd[site->room];
+	int r = writer_change(writer, err);
+
+	if (r < 0)
+		return r;
+	if (renameat2(room_fd, site->id, room_fd, site->right_id,
+		      RENAME_NOREPLACE) < 0)
+		return error_errno(err, errno, "rename it to '%s'",
+				   site->right_id);
+	cache_forget(c->ov->cache, site->room, site->id);
+	(void)snprintf(ret_done, CHECK_DONE_SIZE, "renamed to '%s/%s'",
+		       room_names[site->room], site->right_id);
+	return 0;
+}
+
+/* With children it is the name that is wrong, and which one was right nobody
+ * can tell from its hash.
+ */
+int repair_place(struct check *c, void *ctx, char *ret_done,
+		 struct shale_error *err)
+{
+	const struct site *site = ctx;
+	auto_writer writer = WRITER_INIT;
+	auto_fd lost_fd = -1;
+	uint64_t generation;
+	long children = 0;
+	int r = children_count(c->ov, site->id, &generation, &children, err);
+
+	if (r == 0 && children > 0)
+		return error_fail(err, EBUSY,
+				  "it has children: restore its fact '%s'",
+				  record_kind_fact(site->kind));
+	if (r == 0)
+		r = open_lost(c->ov, &lost_fd, err);
+	if (r == 0)
+		r = writer_begin(c->ov, &writer, err);
+	if (r < 0)
+		return r;
+	if (writer.generation != generation)
+		return error_fail(err, EAGAIN,
+				  "the store changes all the time: try again");
+	if (!is_same(c, site))
+		return -ENOENT;
+	return is_free(c, site->right_id)
+		       ? put_right(c, site, &writer, ret_done, err)
+		       : lose_directory(c, site, &writer, lost_fd, ret_done,
+					err);
+}
+
+/* ---- facts ---- */
+
+/* The labels may name a container: without them it could be taken away. */
+static int check_unused(const struct check *c, const struct site *site,
+			struct shale_error *err)
+{
+	struct record record = { .kind = site->kind };
+	auto_fd fs_fd = -1;
+
+	if (site->room == ROOM_SNAPSHOTS)
+		return 0;
+	if (site->kind != SHALE_KIND_ACTIVE || !*site->parent_id ||
+	    has_upper(site) || c->ov->driver->is_copying)
+		return error_fail(err, EBUSY,
+				  "whether somebody uses it can't be known");
+	(void)stpcpy(record.id, site->id);
+	(void)stpcpy(record.parent_id, site->parent_id);
+	fs_fd = openat(site->fd, "fs",
+		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fs_fd < 0 ? 0 : inuse_check_mounted(c->ov, &record, fs_fd, err);
+}
+
+int repair_labels(struct check *c, void *ctx, char *ret_done,
+		  struct shale_error *err)
+{
+	const struct site *site = ctx;
+	auto_labels labels = NULL;
+	struct stat st;
+	int r = check_unused(c, site, err);
+
+	if (r < 0)
+		return r;
+	/* An update may have replaced them. */
+	if (labels_load(site->fd, site->entry, &labels, &st) != -EUCLEAN)
+		return -ENOENT;
+	return repair_entry(c, ctx, ret_done, err);
+}
+
+/* Measured without the lock, built in staging/, put in place under it. */
+int repair_usage(struct check *c, void *ctx, char *ret_done,
+		 struct shale_error *err)
+{
+	const struct site *site = ctx;
+	auto_staged staged = STAGED_INIT;
+	auto_writer writer = WRITER_INIT;
+	struct usage usage;
+	auto_fd fs_fd = openat(site->fd, "fs",
+			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fs_fd < 0 ? -errno : usage_measure(c->ov, fs_fd, &usage);
+
+	if (r < 0)
+		return error_errno(err, -r, "measure it");
+	r = staged_new(c->ov, &staged, err);
+	if (r < 0)
+		return r;
+	r = usage_store(staged.fd, &usage);
+	if (r < 0)
+		return error_errno(err, -r, "write its usage");
+	r = writer_begin(c->ov, &writer, err);
+	if (r == 0 && !is_same(c, site))
+		r = -ENOENT;
+	if (r == 0)
+		r = writer_change(&writer, err);
+	if (r == 0 && renameat(staged.fd, "usage", site->fd, "usage") < 0)
+		r = error_errno(err, errno, "put its usage in place");
+	writer_end(&writer); /* before what is staged is deleted */
+	if (r == 0)
+		(void)stpcpy(ret_done, "measured anew");
+	return r;
+}
+
+/* Under the flock that a commit or a mount takes. */
+int repair_work(struct check *c, void *ctx, char *ret_done,
+		struct shale_error *err)
+{
+	const struct site *site = ctx;
+	auto_locked_fd fd =
+		openat(c->ov->room_fd[site->room], site->id,
+		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0 || !is_same(c, site))
+		return -ENOENT;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_fail(err, EBUSY, "somebody is at work on it");
+	if (fstatat(fd, "work", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISDIR(st.st_mode)) {
+		r = repair_entry(c, ctx, ret_done, err);
+		if (r < 0)
+			return r;
+	}
+	r = dir_create(fd, "work", 0700, geteuid(), getegid());
+	if (r < 0)
+		return error_errno(err, -r, "create 'work'");
+	if (!*ret_done)
+		(void)stpcpy(ret_done, "made anew");
+	return 0;
+}
+
+/* ---- owners and modes ---- */
+
+int repair_access(struct check *c, void *ctx, char *ret_done,
+		  struct shale_error *err)
+{
+	const struct access *access = ctx;
+	auto_fd fd = openat(access->dir_fd, *access->name ? access->name : ".",
+			    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	struct stat st;
+
+	(void)c;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return error_errno(err, errno, "open it");
+	if (st.st_uid != geteuid() && fchown(fd, geteuid(), getegid()) < 0)
+		return error_errno(err, errno, "chown it to uid %u",
+				   (unsigned int)geteuid());
+	if (fchmod(fd, access->mode) < 0)
+		return error_errno(err, errno, "chmod it to %04o",
+				   (unsigned int)access->mode);
+	(void)snprintf(ret_done, CHECK_DONE_SIZE,
+		       "given to uid %u, with mode %04o",
+		       (unsigned int)geteuid(), (unsigned int)access->mode);
+	return 0;
+}

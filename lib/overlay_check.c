@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * check: the store as a whole, its root and its rooms; see check.h.  What a
+ * snapshot may have wrong is in check_snapshot.c.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <search.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "cleaning.h"
+#include "error.h"
+#include "format.h"
+#include "lock.h"
+#include "scope.h"
+
+/* From the first look to the second: more than any step of a live writer
+ * takes between a rename and the flock that tells of it.
+ */
+#define SECOND_LOOK_NS 20000000L
+
+static int compare_suspects(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static char *suspect_new(const char *kind, const char *path)
+{
+	char *text;
+
+	return asprintf(&text, "%s %s", kind, path) < 0 ? NULL : text;
+}
+
+int check_suspect(struct check *c, const char *kind, const char *path)
+{
+	auto_free char *text = suspect_new(kind, path);
+	char *const *there =
+		text ? tsearch(text, &c->suspects, compare_suspects) : NULL;
+
+	if (!there)
+		return error_fail(c->err, ENOMEM, "out of memory");
+	if (*there == text)
+		(void)take_ptr(&text);
+	return 0;
+}
+
+static bool is_suspect(const struct check *c, const char *kind,
+		       const char *path)
+{
+	auto_free char *text = suspect_new(kind, path);
+
+	return text && tfind(text, &c->suspects, compare_suspects);
+}
+
+int check_found(struct check *c, const struct trouble *trouble)
+{
+	struct shale_finding finding = {
+		.size = sizeof(finding),
+		.kind = trouble->kind,
+		.name = trouble->name ? trouble->name : "",
+		.path = trouble->path,
+		.what = trouble->what,
+		.remedy = trouble->remedy,
+	};
+	struct shale_error error = SHALE_ERROR_INIT;
+	char done[CHECK_DONE_SIZE] = "";
+	int r;
+
+	if (!c->telling)
+		return check_suspect(c, trouble->kind, trouble->path);
+	/* Another one than what the first look found: it just began. */
+	if (!is_suspect(c, trouble->kind, trouble->path))
+		return 0;
+	if (!c->repairing || !trouble->repair)
+		return c->emit(c->ctx, &finding);
+	r = trouble->repair(c, trouble->ctx, done, &error);
+	if (r == 0) {
+		finding.flags = SHALE_FINDING_REPAIRED;
+		finding.remedy = done;
+	} else if (r == -ENOENT) {
+		return 0; /* gone, or as it must be, meanwhile */
+	} else {
+		(void)snprintf(done, sizeof(done), "not repaired: %.480s",
+			       error.msg);
+		finding.remedy = done;
+	}
+	return c->emit(c->ctx, &finding);
+}
+
+/* ---- names in a directory ---- */
+
+typedef int name_fn(struct check *c, int dir_fd, const char *name);
+
+static int each_name(struct check *c, int dir_fd, const char *what, name_fn *fn)
+{
+	struct dirent **entries = NULL;
+	int r = 0, n = scandirat(dir_fd, ".", &entries, NULL, alphasort);
+
+	if (n < 0)
+		return error_errno(c->err, errno, "list '%s/%s'",
+				   c->ov->root_path, what);
+	for (int i = 0; i < n; i++) {
+		const char *name = entries[i]->d_name;
+
+		if (r == 0 && overlay_cancelled(c->ov))
+			r = error_fail(c->err, ECANCELED,
+				       "stopped by the host");
+		if (r == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
+			r = fn(c, dir_fd, name);
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+static bool is_there(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* ---- the root ---- */
+
+static const struct {
+	const char *name;
+	mode_t mode;
+} members[] = {
+	{ "active", 0700 },	{ "format", 0 /* a link */ },
+	{ "mapped", 0700 },	{ "lock", 0600 },
+	{ "lost+found", 0700 }, { "snapshots", 0700 },
+	{ "staging", 0700 },	{ "trash", 0700 },
+};
+
+static int check_root_access(struct check *c, const char *name, mode_t mode)
+{
+	struct access access = { c->ov->root_fd, name, mode };
+	const struct trouble owner = {
+		"owner",
+		"",
+		name,
+		"it belongs to somebody else",
+		"chown it to the owner of the store",
+		repair_access,
+		&access,
+	};
+	const struct trouble other_mode = {
+		"mode",
+		"",
+		name,
+		mode == 0600 ? "its mode is not 0600" : "its mode is not 0700",
+		mode == 0600 ? "chmod it to 0600" : "chmod it to 0700",
+		repair_access,
+		&access,
+	};
+	struct stat st;
+	int r = 0;
+
+	if (fstatat(c->ov->root_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (st.st_uid != geteuid())
+		r = check_found(c, &owner);
+	return r == 0 && (st.st_mode & 07777) != mode
+		       ? check_found(c, &other_mode)
+		       : r;
+}
+
+static int check_member(struct check *c, int dir_fd, const char *name)
+{
+	struct site site = { .entry = name, .fd = dir_fd };
+	const struct trouble stray = {
+		"stray",
+		"",
+		name,
+		"a store has no such entry",
+		"'shale check --repair' moves it to lost+found",
+		repair_entry,
+		&site,
+	};
+
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		if (!strcmp(name, members[i].name))
+			return members[i].mode
+				       ? check_root_access(c, name,
+							   members[i].mode)
+				       : 0;
+	return check_found(c, &stray);
+}
+
+static int repair_lock(struct check *c, void *ctx, char *ret_done,
+		       struct shale_error *err)
+{
+	int r = format_make_lock(c->ov);
+
+	(void)ctx;
+	if (r < 0)
+		return error_errno(err, -r, "create 'lock'");
+	(void)stpcpy(ret_done, "made anew");
+	return 0;
+}
+
+static int check_lock(struct check *c)
+{
+	static const struct trouble lost = {
+		.kind = "lock",
+		.path = "lock",
+		.what = "the file is lost, and nobody can change the store",
+		.remedy = "'shale check --repair' makes it anew",
+		.repair = repair_lock,
+	};
+
+	return is_there(c->ov->root_fd, "lock") ? 0 : check_found(c, &lost);
+}
+
+static int repair_generation(struct check *c, void *ctx, char *ret_done,
+			     struct shale_error *err)
+{
+	auto_writer writer = WRITER_INIT;
+	int r = writer_begin(c->ov, &writer, err);
+
+	(void)ctx;
+	if (r == 0)
+		r = writer_change(&writer, err);
+	if (r == 0)
+		(void)stpcpy(ret_done, "made even");
+	return r;
+}
+
+/* Odd while nobody holds the lock: who made it so is dead. */
+static int check_generation(struct check *c)
+{
+	static const struct trouble odd = {
+		.kind = "generation",
+		.path = "lock",
+		.what = "the generation is odd: a writer died while changing",
+		.remedy = "the next change of the store makes it even",
+		.repair = repair_generation,
+	};
+	auto_fd fd = openat(c->ov->root_fd, "lock",
+			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	bool is_odd;
+
+	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0)
+		return 0;
+	is_odd = (generation_read_fd(fd) & 1) != 0;
+	(void)flock(fd, LOCK_UN);
+	return is_odd ? check_found(c, &odd) : 0;
+}
+
+static int check_root(struct check *c)
+{
+	int r = check_root_access(c, ".", 0700);
+
+	if (r == 0)
+		r = each_name(c, c->ov->root_fd, "", check_member);
+	if (r == 0)
+		r = check_lock(c);
+	return r == 0 ? check_generation(c) : r;
+}
+
+/* ---- staging/ and trash/ ---- */
+
+static int repair_staged(struct check *c, void *ctx, char *ret_done,
+			 struct shale_error *err)
+{
+	int r = cleaning_staged(c->ov, ctx, err);
+
+	if (r == 0)
+		(void)stpcpy(ret_done, "deleted");
+	return r;
+}
+
+static int repair_trash(struct check *c, void *ctx, char *ret_done,
+			struct shale_error *err)
+{
+	int r = cleaning_trash(c->ov, ctx, err);
+
+	if (r == 0)
+		(void)stpcpy(ret_done, "deleted");
+	return r;
+}
+
+/* Whether a live process holds its flock. */
+static bool is_held(int dir_fd, const char *name)
+{
+	auto_fd fd = openat(dir_fd, name,
+			    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	bool held;
+
+	if (fd < 0)
+		return errno == ENOENT;
+	held = flock(fd, LOCK_EX | LOCK_NB) < 0;
+	(void)flock(fd, LOCK_UN);
+	return held;
+}
+
+static int check_leftover(struct check *c, int dir_fd, const char *name,
+			  const char *room, const char *what, repair_fn *repair)
+{
+	char path[NAME_MAX + sizeof("staging/")];
+	const struct trouble trouble = {
+		.kind = "leftover",
+		.path = path,
+		.what = what,
+		.remedy = "'shale cleanup' deletes it",
+		.repair = repair,
+		.ctx = (void *)(uintptr_t)name,
+	};
+
+	(void)snprintf(path, sizeof(path), "%s/%s", room, name);
+	return is_held(dir_fd, name) || !is_there(dir_fd, name)
+		       ? 0
+		       : check_found(c, &trouble);
+}
+
+static int check_staged(struct check *c, int dir_fd, const char *name)
+{
+	return check_leftover(c, dir_fd, name, "staging",
+			      "who was building it is dead", repair_staged);
+}
+
+static int check_trash(struct check *c, int dir_fd, const char *name)
+{
+	return check_leftover(c, dir_fd, name, "trash",
+			      "who was deleting it is dead", repair_trash);
+}
+
+/* ---- the rooms ---- */
+
+static int check_place(struct check *c, enum room room, int dir_fd,
+		       const char *name)
+{
+	static const char *const rooms[] = { "active", "snapshots" };
+	char path[NAME_MAX + sizeof("snapshots/")];
+	struct site site = {
+		.room = room, .id = "", .entry = name, .fd = dir_fd
+	};
+	const struct trouble stray = {
+		"stray",
+		"",
+		path,
+		"it is no snapshot's directory",
+		"'shale check --repair' moves it to lost+found",
+		repair_entry,
+		&site,
+	};
+	struct stat st;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0;
+	if (id_is_valid(name) && S_ISDIR(st.st_mode))
+		return check_snapshot(c, room, name);
+	(void)snprintf(path, sizeof(path), "%s/%s", rooms[room], name);
+	return check_found(c, &stray);
+}
+
+static int check_active(struct check *c, int dir_fd, const char *name)
+{
+	return check_place(c, ROOM_ACTIVE, dir_fd, name);
+}
+
+static int check_committed(struct check *c, int dir_fd, const char *name)
+{
+	return check_place(c, ROOM_SNAPSHOTS, dir_fd, name);
+}
+
+/* ---- all of it, twice ---- */
+
+static int look(struct check *c)
+{
+	struct overlay *ov = c->ov;
+	int r = check_root(c);
+
+	if (r == 0)
+		r = each_name(c, ov->room_fd[ROOM_SNAPSHOTS], "snapshots",
+			      check_committed);
+	if (r == 0)
+		r = each_name(c, ov->room_fd[ROOM_ACTIVE], "active",
+			      check_active);
+	if (r == 0)
+		r = each_name(c, ov->staging_fd, "staging", check_staged);
+	if (r == 0)
+		r = each_name(c, ov->trash_fd, "trash", check_trash);
+	return r == 0 ? check_mounts(c) : r;
+}
+
+static int check_store(struct check *c)
+{
+	const struct timespec pause = { .tv_nsec = SECOND_LOOK_NS };
+	int r;
+
+	c->lineage = lineage_new();
+	if (!c->lineage)
+		return error_fail(c->err, ENOMEM, "out of memory");
+	r = look(c);
+	lineage_find_circles(c->lineage);
+	if (r != 0 || (!c->suspects && !lineage_has_circle(c->lineage)))
+		return r;
+	(void)nanosleep(&pause, NULL);
+	c->telling = true;
+	return look(c);
+}
+
+int overlay_check(void *self, uint32_t flags, shale_finding_fn *emit, void *ctx,
+		  struct shale_error *err)
+{
+	struct check c = {
+		.ov = self,
+		.repairing = (flags & SHALE_CHECK_REPAIR) != 0,
+		.emit = emit,
+		.ctx = ctx,
+		.err = err,
+	};
+	int r = flags & ~SHALE_CHECK_REPAIR
+			? error_fail(err, EINVAL, "unknown flags 0x%x",
+				     flags & ~SHALE_CHECK_REPAIR)
+			: check_store(&c);
+
+	lineage_free(c.lineage);
+	tdestroy(c.suspects, free);
+	return r < 0 ? error_context(err, r, "check") : r;
+}

@@ -1,0 +1,223 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shale check and shale verify, and who it is that keeps something busy: real
+# damage, real containers, real processes.
+here=$(dirname "$0")
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC1091
+. "$here/lib.sh"
+needs_root
+needs runc jq busybox flock setfattr
+own_run
+
+# id NAME: its directory
+id()
+{
+	printf %s "$1" | sha256sum | cut -c 1-32
+}
+
+# checks STATUS REGEX SENTENCE [ARGS...]: what shale check says
+checks()
+{
+	local want=$1 regex=$2 sentence=$3
+	shift 3
+	run on_store check "$@"
+	[ "$status" = "$want" ] && [[ $out =~ $regex ]]
+	result $? "$sentence" "exit $status
+stdout: $out
+stderr: $err
+wanted: $want, $regex"
+}
+
+# wait_for COMMAND...: until it succeeds, at most ten seconds
+wait_for()
+{
+	local i
+	for ((i = 0; i < 200; i++)); do
+		"$@" >/dev/null 2>&1 && return
+		sleep 0.05
+	done
+	return 1
+}
+
+# holder COMMAND...: a process that stays, in $pid
+holder()
+{
+	"$@" </dev/null >/dev/null 2>&1 &
+	pid=$!
+}
+
+# ended PID: end it and wait
+ended()
+{
+	kill -KILL "$1"
+	wait "$1" 2>/dev/null
+}
+
+# ---- check ----
+
+store check
+checks 0 '^$' 'a whole store: nothing is said'
+checks 0 '^\{"findings":\[\],"found":0,"repaired":0\}$' 'and so in JSON' --json
+
+base=snapshots/$(id base)
+ok 'an active' on_store prepare k two
+k=active/$(id k)
+touch "$S/notes"
+ln -sfn torn "$S/$k/key.parent"
+rm "$S/$base/usage"
+chmod 755 "$S/$base"
+mkdir "$S/staging/$(id dead)"
+before=$(listing "$S")
+checks 1 "parent-torn: $k/key.parent \(k\): its parent fact is torn: 'shale remove'" \
+	'a torn parent is named, with what to do'
+for line in "stray: notes: " "usage: $base/usage \(base\): " \
+	"mode: $base: its mode" "leftover: staging/$(id dead): "; do
+	like "$out" "(^|
+)$line" "and so is ${line%%:*}"
+done
+is "$(wc -l <<<"$out")" 5 'a line each, and no more'
+is "$(listing "$S")" "$before" 'and nothing was changed'
+checks 1 "usage: $base/usage \(base\): [^:]*: repaired: measured anew" \
+	'repair says what it did' --repair
+checks 1 '"found":1,"repaired":0' 'what it could not mend is left' --json
+like "$out" "^\{\"findings\":\[\{\"kind\":\"parent-torn\",\"name\":\"k\",\"path\":\"$k/key.parent\",\"what\":\"[^\"]*\",\"remedy\":\"[^\"]*\",\"repaired\":false\}\]" \
+	'as an object of six members'
+ok 'what was moved is in lost+found' test -e "$S/lost+found/notes"
+is "$(stat -c %a "$S/lost+found")" 700 'which lets nobody in'
+ok 'remove takes the damaged one away' on_store remove k
+checks 0 '^$' 'then all is well'
+rm "$S/lock"
+refuses 'without its lock nothing can be changed' "shale check --repair" \
+	on_store prepare k
+checks 1 'lock: lock: .*: repaired: made anew' 'repair makes it anew' --repair
+ok 'and then all can' on_store prepare k
+ok 'as before' on_store remove k
+
+# ---- keys of containers that are gone ----
+
+on_store prepare orphan two --label org.shale.door=hook \
+	--label org.shale.container=c1 --label org.shale.bundle=/b \
+	--label org.shale.boot=00000000-0000-0000-0000-000000000000 \
+	--label org.shale.onstop=remove
+checks 1 "container-gone: orphan: its container 'c1' is gone" \
+	'the key of a container of an earlier boot is named' --repair
+ok 'and repair does not delete it' has orphan
+ok 'cleanup does' on_store cleanup
+checks 0 '^$' 'then nothing is left'
+on_store prepare late two --label org.shale.door=hook \
+	--label org.shale.container=c1 --label org.shale.bundle=/b \
+	--label org.shale.boot=00000000-0000-0000-0000-000000000000 \
+	--label org.shale.onstop=commit=late-1
+checks 1 "container-gone: late: .*: 'shale commit' it" \
+	'one whose commit never came is named'
+ok 'it can be committed by hand' on_store commit late-1 late
+
+mkdir -p /run/shale/precreate/c2
+printf '{"store":"%s","key":"%s"}\n' "$S" absent >/run/shale/precreate/c2/record
+checks 1 'mount-without-key: /run/shale/precreate/c2 \(absent\): ' \
+	'so is the record of a mount whose key is gone'
+ok 'cleanup removes it' on_store cleanup
+checks 0 '^$' 'and nothing is left'
+
+# ---- verify ----
+
+ok 'an active' on_store prepare new base
+mkdir "$T/mnt"
+ok 'mounted' on_store mount new "$T/mnt"
+mkdir "$T/mnt/dir"
+head -c 300000 /dev/urandom >"$T/mnt/dir/random"
+setfattr -n user.x -v value "$T/mnt/dir/random"
+ln "$T/mnt/dir/random" "$T/mnt/linked"
+echo text >"$T/mnt/a name
+of two lines"
+ok 'unmounted' on_store umount "$T/mnt"
+ok 'commit --manifest' on_store commit new-1 new --manifest
+run on_store verify new-1
+is "$status$out$err" 0 'verify: it is as it was committed'
+cp -a "$S" "$T/copy"
+ok 'and so is a copy of the store, with all times' \
+	"$shale" --root "$T/copy" verify new-1
+rm -r "$T/copy"
+fs=$S/snapshots/$(id new-1)/fs
+was=$(stat -c %y "$fs/dir/random")
+printf '\001' | dd of="$fs/dir/random" bs=1 seek=123456 conv=notrunc status=none
+touch -d "$was" "$fs/dir/random"
+run on_store verify new-1
+is "$status$err" 1 'a changed byte: exit status 1'
+is "$out" "changed: dir/random (new-1): it differs in content: restore the layer from a backup" \
+	'and the file is named'
+rm "$fs/a name
+of two lines"
+run on_store --json verify new-1
+like "$out" '"kind":"missing","name":"new-1","path":"a name\\nof two lines"' \
+	'a missing file is named in JSON'
+is "$(jq -r '.found' <<<"$out")" 3 'with the directory that it was in'
+refuses 'a layer without manifest' "'base': it has no manifest: 'shale commit" \
+	on_store verify base
+is "$status" 1 'is exit status 1'
+echo '{"manifest": "always"}' >"$T/shale.json"
+on_store prepare new base
+ok 'a commit where it is configured' \
+	on_store --config "$T/shale.json" commit new-2 new
+ok 'has a manifest' on_store verify new-2
+
+# ---- who keeps it busy ----
+
+on_store prepare busy two
+ok 'an active is mounted' on_store mount busy "$T/mnt"
+refuses 'commit says where' "an overlay is mounted on it, at '$T/mnt'" \
+	on_store commit x busy
+mkdir "$T/mnt2"
+refuses 'a second mount says where' "an overlay is mounted on it, at '$T/mnt'" \
+	on_store mount busy "$T/mnt2"
+holder env -C "$T/mnt" sleep 1000
+wait_for test "/proc/$pid/cwd" -ef "$T/mnt"
+wait_for grep -q sleep "/proc/$pid/comm"
+refuses 'umount names who works in it' \
+	"busy: process $pid \(sleep\) has its working directory in it" \
+	on_store umount "$T/mnt"
+ended "$pid"
+ok 'and does it when that has ended' on_store umount "$T/mnt"
+
+# ---- a container ----
+
+# shellcheck disable=SC2016
+bundle web 'echo started >/flag; sleep 1000' 'parent("two")
+	| annotate("onstop"; "keep") | hook("prestart") | hook("poststop")'
+ok 'a container starts' runc run --detach --bundle "$B" web
+key=$(active_keys | grep -vx busy)
+pid=$(runc state web | jq .pid)
+for verb in remove "commit x" mount; do
+	case $verb in
+	mount) set -- mount "$key" "$T/mnt2" ;;
+	commit*) set -- commit x "$key" ;;
+	*) set -- remove "$key" ;;
+	esac
+	refuses "while it runs, $1 is refused, with its id and pid" \
+		"container 'web' \(process $pid\) uses it" on_store "$@"
+done
+checks 0 '^$' 'a running container is no contradiction'
+kill -KILL "$pid"
+wait_for on_store mount "$key" "$T/mnt2"
+ok 'after its death it can be mounted' mountpoint -q "$T/mnt2"
+on_store umount "$T/mnt2"
+ok 'and committed' on_store commit web-1 "$key"
+ok 'with what it wrote' test -e "$S/snapshots/$(id web-1)/fs/flag"
+runc delete --force web
+
+# ---- the lock ----
+
+echo '{"lock_timeout_ms": 200}' >"$T/shale.json"
+holder flock "$S/lock" sleep 1000
+until ! flock -n "$S/lock" true; do sleep 0.05; done
+kill -STOP "$pid"
+refuses 'a holder of the lock that is stopped is named' \
+	"200 ms: process $pid \(flock\), which is stopped, holds it" \
+	on_store --config "$T/shale.json" prepare late two
+kill -CONT "$pid"
+child=$(ps -o pid= --ppid "$pid")
+ended "$pid"
+kill -KILL "${child// /}"
+ok 'and nobody waits when it is gone' \
+	on_store --config "$T/shale.json" prepare late two
+done_testing

@@ -1,0 +1,684 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * check names every contradiction and nothing else, also while others work;
+ * repair mends what loses nothing, and deletes nothing that anybody wrote.
+ */
+#include "fixture.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "invariants.h"
+
+#define LINES_SIZE 8192
+
+/* Lines for check_finds, with the IDs of names in them. */
+static const char *lines(const char *fmt, ...)
+	__attribute__((format(printf, 1, 2)));
+static const char *lines(const char *fmt, ...)
+{
+	static char text[2][LINES_SIZE];
+	static int turn;
+	va_list args;
+
+	turn = !turn;
+	va_start(args, fmt);
+	(void)vsnprintf(text[turn], LINES_SIZE, fmt, args);
+	va_end(args);
+	return text[turn];
+}
+
+static void a_whole_store_has_no_finding(void **state)
+{
+	static char value[2000];
+	const char *const labels[] = { "long", value, NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	(void)state;
+	memset(value, 'x', sizeof(value) - 1);
+	make_layer("base", NULL);
+	make_layer("child", "base");
+	MUST(shale_prepare(store, "k", "child", &opts, &why));
+	MUST(shale_prepare(store, "alone", NULL, NULL, &why));
+	MUST(shale_view(store, "v", "child", NULL, &why));
+	MUST(shale_view(store, "empty", NULL, &opts, &why));
+	make_dir(at("store/lost+found"));
+	assert_int_equal(chmod(at("store/lost+found"), 0700), 0);
+	check_finds(0, "");
+	check_finds(SHALE_CHECK_REPAIR, "");
+}
+
+static void an_unknown_flag_is_refused(void **state)
+{
+	(void)state;
+	REFUSED(EINVAL, "0x2", shale_check(store, 2, see_finding, NULL, &why));
+}
+
+static int stop_at_once(void *ctx, const struct shale_finding *finding)
+{
+	(void)finding;
+	++*(int *)ctx;
+	return 7;
+}
+
+static void a_callback_stops_a_check(void **state)
+{
+	int calls = 0;
+
+	(void)state;
+	make_file(at("store/one"), "");
+	make_file(at("store/two"), "");
+	assert_int_equal(shale_check(store, 0, stop_at_once, &calls, &why), 7);
+	assert_int_equal(calls, 1);
+}
+
+static void looking_changes_nothing(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_file(at("store/stray"), "");
+	delete_path(of_name("base", "usage"));
+	REFUSED(EUCLEAN, "'stray'", shale_check(store, 0, NULL, NULL, &why));
+}
+
+/* ---- what has no kind fact ---- */
+
+static void an_uncertified_directory_without_files_is_deleted(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	delete_path(of_key("k", "key"));
+	check_finds(0, lines("uncertified active/%s\n", id("k")));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!uncertified active/%s\n", id("k")));
+	check_list(at("store/active"), "");
+	assert_false(is_there(at("store/lost+found")));
+	check_finds(0, "");
+}
+
+static void an_uncertified_directory_with_files_is_kept(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	delete_path(of_name("base", "name"));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!uncertified snapshots/%s\n", id("base")));
+	check_list(at("store/lost+found/snapshots-%s/fs", id("base")), "file");
+	check_list(at("store/snapshots"), "");
+	check_finds(0, "");
+}
+
+static void an_uncertified_directory_that_is_held_is_no_finding(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	delete_path(of_key("k", "key"));
+	(void)snprintf(path, sizeof(path), "%s", of_key("k", ""));
+	helper_start(&helper, flock_path, path);
+	check_finds(SHALE_CHECK_REPAIR, "");
+	helper_stop(&helper);
+	check_finds(0, lines("uncertified active/%s\n", id("k")));
+}
+
+/* ---- facts ---- */
+
+static void a_kind_fact_that_is_no_link_is_named(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	delete_path(of_key("k", "key"));
+	make_file(of_key("k", "key"), "k");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("fact-torn active/%s/key\n", id("k")));
+}
+
+static void a_snapshot_of_two_kinds_is_named(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "view"), "k");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("two-kinds active/%s/view\n", id("k")));
+}
+
+static void a_renamed_directory_is_put_back(void **state)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("child", "base");
+	(void)snprintf(from, sizeof(from), "%s", of_name("base", ""));
+	(void)snprintf(to, sizeof(to), "%s", of_name("other", ""));
+	from[strlen(from) - 1] = to[strlen(to) - 1] = '\0';
+	assert_int_equal(rename(from, to), 0);
+	reopen();
+	check_finds(0, lines("id-mismatch snapshots/%s/name\n"
+			     "parent-missing snapshots/%s/name.parent\n",
+			     id("other"), id("child")));
+	MUST(shale_check(store, SHALE_CHECK_REPAIR, see_finding, NULL, &why));
+	check_finds(0, "");
+	assert_int_equal(kind_of("base"), SHALE_KIND_COMMITTED);
+}
+
+static void a_wrong_name_goes_to_lost_and_found(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("taken", NULL);
+	make_link(of_name("base", "name"), "taken");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!id-mismatch snapshots/%s/name\n", id("base")));
+	check_list(at("store/lost+found/snapshots-%s/fs", id("base")), "file");
+	check_finds(0, "");
+}
+
+static void a_wrong_name_stays_while_it_has_children(void **state)
+{
+	const char *wanted;
+
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("child", "base");
+	make_link(of_name("base", "name"), "elsewhere");
+	reopen();
+	wanted = lines("id-mismatch snapshots/%s/name\n", id("base"));
+	check_finds(SHALE_CHECK_REPAIR, wanted);
+	check_list(of_name("base", "fs"), "file");
+}
+
+static void a_torn_and_a_missing_parent_are_named(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	MUST(shale_prepare(store, "l", "base", NULL, &why));
+	make_link(of_key("k", "key.parent"), "elsewhere");
+	delete_tree(of_name("base", ""));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("parent-torn active/%s/key.parent\n"
+			  "parent-missing active/%s/key.parent\n",
+			  id("k"), id("l")));
+}
+
+static void a_circle_is_named_at_each_of_its_members(void **state)
+{
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", "1");
+	make_layer("3", "2");
+	make_layer("on it", "3");
+	make_link(of_name("1", "name.parent"), parent_fact("3"));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("circle snapshots/%s/name.parent\n"
+			  "circle snapshots/%s/name.parent\n"
+			  "circle snapshots/%s/name.parent\n",
+			  id("1"), id("2"), id("3")));
+}
+
+static void a_name_that_is_a_key_too_is_named(void **state)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "key"), "base");
+	(void)snprintf(from, sizeof(from), "%s", of_key("k", ""));
+	(void)snprintf(to, sizeof(to), "%s", of_key("base", ""));
+	from[strlen(from) - 1] = to[strlen(to) - 1] = '\0';
+	assert_int_equal(rename(from, to), 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("name-twice active/%s/key\n", id("base")));
+}
+
+static void several_contradictions_of_one_snapshot_are_all_named(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	make_link(of_key("k", "key.parent"), "torn");
+	make_link(of_key("k", "key.labels"), "{");
+	delete_path(of_key("k", "fs"));
+	delete_path(of_key("k", "work"));
+	make_file(of_key("k", "what is this"), "");
+	assert_int_equal(chmod(of_key("k", ""), 0755), 0);
+	check_finds(0, lines("mode active/%1$s\n"
+			     "parent-torn active/%1$s/key.parent\n"
+			     "labels-torn active/%1$s/key.labels\n"
+			     "fs active/%1$s/fs\n"
+			     "work active/%1$s/work\n"
+			     "stray active/%1$s/what is this\n",
+			     id("k")));
+}
+
+/* ---- labels ---- */
+
+static void torn_labels_of_a_layer_are_taken_off(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_link(of_name("base", "name.labels"), "[1]");
+	reopen();
+	check_finds(
+		SHALE_CHECK_REPAIR,
+		lines("!labels-torn snapshots/%s/name.labels\n", id("base")));
+	check_link(at("store/lost+found/snapshots-%s-name.labels", id("base")),
+		   "[1]");
+	check_labels(store, "base", "");
+	check_finds(0, "");
+}
+
+/* Without its labels nobody would know that a container has it. */
+static void torn_labels_stay_where_a_user_can_not_be_excluded(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_view(store, "v", "base", NULL, &why));
+	MUST(shale_prepare(store, "alone", NULL, NULL, &why));
+	make_link(of_key("v", "key.labels"), "x");
+	make_link(of_key("alone", "key.labels"), "x");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("labels-torn active/%s/key.labels\n"
+			  "labels-torn active/%s/key.labels\n",
+			  id("v"), id("alone")));
+}
+
+static int mount_spec(void *target, const struct shale_mount_spec *spec)
+{
+	return shale_mount(spec, target, &why) < 0;
+}
+
+static void torn_labels_stay_while_an_overlay_is_mounted(void **state)
+{
+	char target[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
+	make_dir(target);
+	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	make_link(of_key("k", "key.labels"), "x");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("labels-torn active/%s/key.labels\n", id("k")));
+	MUST(shale_unmount(target, &why));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!labels-torn active/%s/key.labels\n", id("k")));
+	check_finds(0, "");
+}
+
+/* ---- what does not belong ---- */
+
+static void strays_are_moved_and_none_is_lost(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_file(at("store/notes"), "in the root");
+	make_dir(at("store/active/lost"));
+	make_file(at("store/active/lost/file"), "");
+	make_file(at("store/snapshots/%s", id("a file")), "");
+	make_link(at("store/snapshots/link"), "/etc");
+	make_file(of_name("base", "notes"), "of a layer");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!stray notes\n!stray active/lost\n"
+			  "!stray snapshots/%s\n!stray snapshots/link\n"
+			  "!stray snapshots/%s/notes\n",
+			  id("a file"), id("base")));
+	assert_true(is_there(at("store/lost+found/notes")));
+	assert_true(is_there(at("store/lost+found/active-lost/file")));
+	assert_true(
+		is_there(at("store/lost+found/snapshots-%s", id("a file"))));
+	check_link(at("store/lost+found/snapshots-link"), "/etc");
+	assert_true(is_there(
+		at("store/lost+found/snapshots-%s-notes", id("base"))));
+	check_finds(0, "");
+	/* The same name again takes the place of nothing. */
+	make_file(at("store/notes"), "another");
+	check_finds(SHALE_CHECK_REPAIR, "!stray notes\n");
+	assert_true(is_there(at("store/lost+found/notes")));
+	assert_true(is_there(at("store/lost+found/notes.1")));
+}
+
+static void a_name_of_255_bytes_is_moved_too(void **state)
+{
+	char name[256];
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[255] = '\0';
+	make_file(at("store/%s", name), "");
+	check_finds(SHALE_CHECK_REPAIR, lines("!stray %s\n", name));
+	check_finds(0, "");
+}
+
+/* ---- owners and modes ---- */
+
+static void wrong_modes_are_mended(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	assert_int_equal(chmod(at("store/active"), 0755), 0);
+	assert_int_equal(chmod(at("store/lock"), 0666), 0);
+	assert_int_equal(chmod(of_name("base", ""), 0711), 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!mode active\n!mode lock\n!mode snapshots/%s\n",
+			  id("base")));
+	check_finds(0, "");
+}
+
+static void wrong_owners_are_mended(void **state)
+{
+	(void)state;
+	needs_root();
+	make_layer("base", NULL);
+	assert_int_equal(chown(at("store/trash"), 1234, 1234), 0);
+	assert_int_equal(chown(of_name("base", ""), 1234, 0), 0);
+	assert_int_equal(chown(of_name("base", "fs"), 1234, 0), 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!owner trash\n!owner snapshots/%s\n", id("base")));
+	check_finds(0, "");
+}
+
+/* ---- leftovers ---- */
+
+static void leftovers_are_named_unless_somebody_holds_them(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	make_dir(at("store/staging/%s", id("s")));
+	make_dir(at("store/trash/%s", id("t")));
+	make_file(at("store/staging/file"), "");
+	check_finds(0, lines("leftover staging/%s\nleftover trash/%s\n"
+			     "leftover staging/file\n",
+			     id("s"), id("t")));
+	(void)snprintf(path, sizeof(path), "%s",
+		       at("store/staging/%s", id("s")));
+	helper_start(&helper, flock_path, path);
+	check_finds(
+		SHALE_CHECK_REPAIR,
+		lines("!leftover trash/%s\n!leftover staging/file\n", id("t")));
+	helper_stop(&helper);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!leftover staging/%s\n", id("s")));
+	check_finds(0, "");
+}
+
+static void what_commits_left_is_removed(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	make_link(of_key("k", "usage"), "0,1");
+	make_file(of_key("k", "manifest"), "");
+	make_link(of_name("base", "key"), "old");
+	make_dir(of_name("base", "work"));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!leftover active/%s\n!leftover snapshots/%s\n",
+			  id("k"), id("base")));
+	check_list(of_key("k", ""), "fs key key.parent work");
+	check_list(of_name("base", ""), "fs name usage");
+	check_finds(0, "");
+}
+
+static void a_commit_under_way_is_no_finding(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "usage"), "0,1");
+	(void)snprintf(path, sizeof(path), "%s", of_key("k", ""));
+	helper_start(&helper, flock_path, path);
+	check_finds(SHALE_CHECK_REPAIR, "");
+	helper_stop(&helper);
+}
+
+/* ---- usage, fs, work, generation ---- */
+
+static void a_lost_or_torn_usage_is_measured_anew(void **state)
+{
+	struct shale_usage before = { .size = sizeof(before) }, after = before;
+
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", NULL);
+	MUST(shale_usage(store, "1", &before, &why));
+	delete_path(of_name("1", "usage"));
+	make_link(of_name("2", "usage"), "1,2,3");
+	check_finds(SHALE_CHECK_REPAIR, lines("!usage snapshots/%s/usage\n"
+					      "!usage snapshots/%s/usage\n",
+					      id("1"), id("2")));
+	MUST(shale_usage(store, "1", &after, &why));
+	assert_int_equal(before.bytes, after.bytes);
+	assert_int_equal(before.inodes, after.inodes);
+	check_finds(0, "");
+}
+
+static void lost_files_are_named_and_can_not_be_mended(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("other", NULL);
+	delete_tree(of_name("base", "fs"));
+	delete_tree(of_name("other", "fs"));
+	make_file(of_name("other", "fs"), "");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("fs snapshots/%s/fs\nfs snapshots/%s/fs\n",
+			  id("base"), id("other")));
+}
+
+static void a_lost_work_is_made_anew(void **state)
+{
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	MUST(shale_prepare(store, "l", "base", NULL, &why));
+	delete_path(of_key("k", "work"));
+	delete_path(of_key("l", "work"));
+	make_file(of_key("l", "work"), "kept");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!work active/%s/work\n!work active/%s/work\n",
+			  id("k"), id("l")));
+	assert_true(is_there(at("store/lost+found/active-%s-work", id("l"))));
+	assert_int_equal(invariants_check(false), 0);
+	check_finds(0, "");
+}
+
+static void set_generation(uint64_t generation)
+{
+	int fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, &generation, sizeof(generation), 0),
+			 sizeof(generation));
+	(void)close(fd);
+}
+
+static void an_odd_generation_is_made_even(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	set_generation(7);
+	(void)snprintf(path, sizeof(path), "%s", at("store/lock"));
+	helper_start(&helper, flock_path, path);
+	check_finds(0, ""); /* a live writer's */
+	helper_stop(&helper);
+	check_finds(0, "generation lock\n");
+	check_finds(SHALE_CHECK_REPAIR, "!generation lock\n");
+	assert_int_equal(generation() % 2, 0);
+	assert_int_equal(truncate(path, 3), 0);
+	check_finds(SHALE_CHECK_REPAIR, "!generation lock\n");
+	check_finds(0, "");
+}
+
+/* ---- mounts ---- */
+
+static void a_mount_whose_key_is_gone_is_named(void **state)
+{
+	char target[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(target, sizeof(target), "%s", at("mnt dir"));
+	make_dir(target);
+	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	check_finds(0, "");
+	MUST(shale_remove(store, "k", &why));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("mount-without-key active/%s/fs\n", id("k")));
+	REFUSED(EUCLEAN, "mnt dir'", shale_check(store, 0, NULL, NULL, &why));
+	MUST(shale_unmount(target, &why));
+	check_finds(0, "");
+}
+
+static void an_upper_that_is_mounted_twice_is_named(void **state)
+{
+	char one[PATH_MAX], two[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(one, sizeof(one), "%s", at("one"));
+	(void)snprintf(two, sizeof(two), "%s", at("two"));
+	make_dir(one);
+	make_dir(two);
+	MUST(shale_mounts(store, "k", mount_spec, one, &why));
+	MUST(shale_mounts(store, "k", mount_spec, two, &why));
+	check_finds(0, lines("upper-twice active/%s/fs\n", id("k")));
+	MUST(shale_unmount(two, &why));
+	check_finds(0, "");
+	MUST(shale_unmount(one, &why));
+}
+
+/* ---- while others work ---- */
+
+#define TURNS 150
+
+static int work(void *ctx)
+{
+	const char *me = ctx;
+	char key[32], name[32];
+	struct shale_store *own = open_more(NULL, "durability", "none", NULL);
+	int r = own ? 0 : -1;
+
+	(void)snprintf(key, sizeof(key), "key of %s", me);
+	(void)snprintf(name, sizeof(name), "name of %s", me);
+	for (int i = 0; r == 0 && i < TURNS; i++) {
+		const char *const labels[] = { "turn", me, NULL };
+		const char *const fields[] = { "labels.turn", NULL };
+		const struct shale_opts opts = {
+			.size = sizeof(opts), .flags = SHALE_COMMIT_MANIFEST
+		};
+
+		r = shale_prepare(own, key, "base", NULL, &why);
+		if (r == 0)
+			r = shale_update(own, key, labels, fields, &why);
+		if (r == 0 && i % 3 == 0)
+			r = shale_remove(own, key, &why);
+		else if (r == 0)
+			r = shale_commit(own, name, key, &opts, &why);
+		if (r == 0 && i % 3 != 0)
+			r = shale_delete(own, name, &why);
+	}
+	if (r < 0)
+		(void)fprintf(stderr, "# %s: %s\n", me, why.msg);
+	return r;
+}
+
+static int work_twice(void *ctx)
+{
+	return work(ctx) < 0 || work(ctx) < 0 ? -1 : 0;
+}
+
+static bool is_done(const struct helper *helper)
+{
+	struct pollfd ready = { .fd = helper->from_fd, .events = POLLIN };
+
+	return poll(&ready, 1, 0) > 0;
+}
+
+static void a_repair_beside_writers_finds_nothing_and_hurts_nobody(void **state)
+{
+	static char one[] = "one", two[] = "two";
+	struct helper helpers[2];
+
+	(void)state;
+	make_layer("base", NULL);
+	helper_begin(&helpers[0], work_twice, one);
+	helper_begin(&helpers[1], work_twice, two);
+	do
+		check_finds(SHALE_CHECK_REPAIR, "");
+	while (!is_done(&helpers[0]));
+	helper_wait(&helpers[0]);
+	helper_wait(&helpers[1]);
+	helper_stop(&helpers[0]);
+	helper_stop(&helpers[1]);
+	assert_false(is_there(at("store/lost+found")));
+	assert_int_equal(invariants_check(false), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_IN_STORE(a_whole_store_has_no_finding),
+		TEST_IN_STORE(an_unknown_flag_is_refused),
+		TEST_IN_STORE(a_callback_stops_a_check),
+		TEST_IN_STORE(looking_changes_nothing),
+		TEST_IN_STORE(
+			an_uncertified_directory_without_files_is_deleted),
+		TEST_IN_STORE(an_uncertified_directory_with_files_is_kept),
+		TEST_IN_STORE(
+			an_uncertified_directory_that_is_held_is_no_finding),
+		TEST_IN_STORE(a_kind_fact_that_is_no_link_is_named),
+		TEST_IN_STORE(a_snapshot_of_two_kinds_is_named),
+		TEST_IN_STORE(a_renamed_directory_is_put_back),
+		TEST_IN_STORE(a_wrong_name_goes_to_lost_and_found),
+		TEST_IN_STORE(a_wrong_name_stays_while_it_has_children),
+		TEST_IN_STORE(a_torn_and_a_missing_parent_are_named),
+		TEST_IN_STORE(a_circle_is_named_at_each_of_its_members),
+		TEST_IN_STORE(a_name_that_is_a_key_too_is_named),
+		TEST_IN_STORE(
+			several_contradictions_of_one_snapshot_are_all_named),
+		TEST_IN_STORE(torn_labels_of_a_layer_are_taken_off),
+		TEST_IN_STORE(
+			torn_labels_stay_where_a_user_can_not_be_excluded),
+		TEST_IN_STORE(torn_labels_stay_while_an_overlay_is_mounted),
+		TEST_IN_STORE(strays_are_moved_and_none_is_lost),
+		TEST_IN_STORE(a_name_of_255_bytes_is_moved_too),
+		TEST_IN_STORE(wrong_modes_are_mended),
+		TEST_IN_STORE(wrong_owners_are_mended),
+		TEST_IN_STORE(leftovers_are_named_unless_somebody_holds_them),
+		TEST_IN_STORE(what_commits_left_is_removed),
+		TEST_IN_STORE(a_commit_under_way_is_no_finding),
+		TEST_IN_STORE(a_lost_or_torn_usage_is_measured_anew),
+		TEST_IN_STORE(lost_files_are_named_and_can_not_be_mended),
+		TEST_IN_STORE(a_lost_work_is_made_anew),
+		TEST_IN_STORE(an_odd_generation_is_made_even),
+		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
+		TEST_IN_STORE(an_upper_that_is_mounted_twice_is_named),
+		TEST_IN_STORE(
+			a_repair_beside_writers_finds_nothing_and_hurts_nobody),
+	};
+
+	return cmocka_run_group_tests_name("check", tests, NULL, NULL);
+}
