@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "confine.h"
 #include "error.h"
 #include "hook.h"
 #include "process.h"
@@ -162,6 +163,13 @@ int main(int argc, char **argv)
 	process_fill_streams();
 	/* The usual soft limit is for select(2), not for us. */
 	process_raise_limit();
+	r = confine_environment(&err);
+	if (r == 0)
+		r = confine_privilege(&err);
+	if (r < 0) {
+		tell("start", err.msg);
+		return 1;
+	}
 	r = parse_arguments(argc, argv, &arguments);
 	if (r != 0)
 		return r < 0 ? 0 : r;
