@@ -253,3 +253,25 @@ void bundle_clear(struct bundle *bundle)
 	free(bundle->rootfs);
 	*bundle = (struct bundle){ 0 };
 }
+
+int bundle_with_root(const struct bundle *bundle, const char *text, size_t len,
+		     const char *root, char **ret, size_t *ret_len)
+{
+	const struct json *old =
+		json_get(json_get(bundle->json, "root"), "path");
+	auto_free char *value = NULL;
+	size_t value_len;
+	char *out;
+
+	if (json_write_string(root, &value) < 0)
+		return -ENOMEM;
+	value_len = strlen(value);
+	*ret_len = old->start + value_len + (len - old->end);
+	out = *ret = malloc(*ret_len);
+	if (!out)
+		return -ENOMEM;
+	out = mempcpy(out, text, old->start);
+	out = mempcpy(out, value, value_len);
+	(void)mempcpy(out, text + old->end, len - old->end);
+	return 0;
+}

@@ -7,6 +7,7 @@
 #define DOOR_BUNDLE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "annotations.h"
 #include "json.h"
@@ -72,6 +73,18 @@ int bundle_load_json(const char *path, struct json **ret,
  */
 int bundle_load_file(const char *path, const char *file, struct json **ret,
 		     struct shale_error *err);
+
+/**
+ * bundle_with_root - config.json with another root.path, each other byte as
+ * it was
+ * @text: the document that @bundle was parsed from, @len bytes
+ * @root: UTF-8
+ * @ret:  taken; freed with free; @ret_len bytes
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int bundle_with_root(const struct bundle *bundle, const char *text, size_t len,
+		     const char *root, char **ret, size_t *ret_len);
 
 #define auto_bundle __attribute__((cleanup(bundle_clear))) struct bundle
 

@@ -359,33 +359,65 @@ static int find_children(struct place *place, struct mount_list *list,
 	return r;
 }
 
-static int look(struct place *place, void *ctx, struct shale_error *err)
+static int look_at_children(struct place *place, FILE *mountinfo,
+			    struct shale_error *err)
 {
 	__attribute__((cleanup(
 		drop_mount_list))) struct mount_list list = { NULL, NULL };
+	int r = mount_list_read(&list, mountinfo, err);
+
+	return r < 0 ? r : find_children(place, &list, err);
+}
+
+static int look(struct place *place, void *ctx, struct shale_error *err)
+{
 	int r = open_root(place, err);
 
-	if (r == 0)
-		r = mount_list_read(&list, ctx, err);
-	if (r == 0)
-		r = find_children(place, &list, err);
-	return r;
+	return r < 0 ? r : look_at_children(place, ctx, err);
+}
+
+static int place_new(const char *rootfs, int root_fd, struct place **ret,
+		     struct shale_error *err)
+{
+	auto_fd fd = root_fd;
+	auto_place place = calloc(1, sizeof(*place));
+
+	if (!place)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	place->ns_fd = -1;
+	place->fd = take_fd(&fd);
+	place->rootfs = strdup(rootfs);
+	if (!place->rootfs)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	*ret = take_ptr(&place);
+	return 0;
+}
+
+int place_read(FILE *mountinfo, const char *rootfs, int root_fd,
+	       uint64_t mnt_id, struct place **ret, struct shale_error *err)
+{
+	auto_place place = NULL;
+	int r = place_new(rootfs, root_fd, &place, err);
+
+	if (r < 0)
+		return r;
+	place->mnt_id = mnt_id;
+	r = look_at_children(place, mountinfo, err);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(&place);
+	return 0;
 }
 
 int place_open(long pid, const char *rootfs, struct place **ret,
 	       struct shale_error *err)
 {
-	auto_place place = calloc(1, sizeof(*place));
+	auto_place place = NULL;
 	auto_file mountinfo = NULL;
-	int r;
+	int r = place_new(rootfs, -1, &place, err);
 
-	if (!place)
-		return error_fail(err, ENOMEM, "look at mounts: out of memory");
-	place->ns_fd = place->fd = -1;
-	place->rootfs = strdup(rootfs);
-	if (!place->rootfs)
-		return error_fail(err, ENOMEM, "look at mounts: out of memory");
-	r = pid ? open_namespace(pid, &place->ns_fd, err) : 0;
+	if (r == 0)
+		r = pid ? open_namespace(pid, &place->ns_fd, err) : 0;
 	if (r == 0)
 		r = open_mountinfo(pid, &mountinfo, err);
 	if (r == 0)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "snapshotter.h"
@@ -35,6 +36,15 @@ struct place;
  */
 int place_open(long pid, const char *rootfs, struct place **ret,
 	       struct shale_error *err);
+
+/**
+ * place_read - the same from a mountinfo that is given
+ * @rootfs:  for the sentences
+ * @root_fd: on R; taken, also on failure
+ * @mnt_id:  of R
+ */
+int place_read(FILE *mountinfo, const char *rootfs, int root_fd,
+	       uint64_t mnt_id, struct place **ret, struct shale_error *err);
 
 /** place_close - accepts NULL */
 void place_close(struct place *place);

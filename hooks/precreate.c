@@ -153,20 +153,14 @@ static int write_all(const char *text, size_t len, struct shale_error *err)
 
 static int answer(const struct creation *c, struct shale_error *err)
 {
-	const struct json *path =
-		json_get(json_get(c->bundle.json, "root"), "path");
-	auto_free char *value = NULL;
-	int r;
+	auto_free char *text = NULL;
+	size_t len;
 
-	if (json_write_string(c->attachment.target, &value) < 0)
+	if (bundle_with_root(&c->bundle, c->text, c->len, c->attachment.target,
+			     &text, &len) < 0)
 		return error_fail(err, ENOMEM,
 				  "write config.json: out of memory");
-	r = write_all(c->text, path->start, err);
-	if (r == 0)
-		r = write_all(value, strlen(value), err);
-	if (r == 0)
-		r = write_all(c->text + path->end, c->len - path->end, err);
-	return r;
+	return write_all(text, len, err);
 }
 
 /* ---- the mount ---- */

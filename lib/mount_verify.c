@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "fs.h"
+#include "mountinfo.h"
 #include "scope.h"
 
 /* What statvfs(3) tells of a mount's flags, in the words of mount(2). */
@@ -148,23 +149,11 @@ static int find_line(uint64_t id, bool is_below, char **ret,
 		     struct shale_error *err)
 {
 	auto_file file = open_text("/proc/thread-self/mountinfo");
-	auto_free char *line = NULL;
-	size_t room = 0;
 
 	if (!file)
 		return error_errno(err, errno,
 				   "open '/proc/thread-self/mountinfo'");
-	while (getline(&line, &room, file) > 0) {
-		char *end;
-		uint64_t self = strtoull(line, &end, 10);
-		uint64_t parent = strtoull(end, NULL, 10);
-
-		if ((is_below ? parent : self) == id) {
-			*ret = take_ptr(&line);
-			return 0;
-		}
-	}
-	return -ENOENT;
+	return mountinfo_find(file, id, is_below, ret);
 }
 
 void mount_type(int fd, char *ret, size_t size)
@@ -186,7 +175,6 @@ void mount_type(int fd, char *ret, size_t size)
 int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err)
 {
 	auto_free char *line = NULL;
-	char *end;
 	uint64_t id;
 	int r = mount_id(fd, &id, err);
 
@@ -194,8 +182,7 @@ int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err)
 		r = find_line(id, false, &line, err);
 	if (r < 0)
 		return error_context(err, r, "find the mount in mountinfo");
-	(void)strtoull(line, &end, 10);
-	*ret = strtoull(end, NULL, 10);
+	*ret = mountinfo_parent(line);
 	return 0;
 }
 
@@ -295,40 +282,10 @@ int mount_verify_mode(int fd, const struct spec *spec, struct shale_error *err)
 		spec->work);
 }
 
-/*
- * Layers as mountinfo shows them: "lowerdir=A:B", where "\:" of a path is
- * "\134:", or "lowerdir+=A,lowerdir+=B".
- */
-static size_t count_layers(const char *options)
-{
-	static const char plus[] = ",lowerdir+=";
-	const char *s = strstr(options, ",lowerdir=");
-	size_t n = 0, backslashes = 0;
-
-	if (!s) {
-		for (s = strstr(options, plus); s; s = strstr(s + 1, plus))
-			n++;
-		return n;
-	}
-	n = 1;
-	for (s += strlen(",lowerdir="); *s && !strchr(", \n", *s); s++) {
-		if (*s == ':' && backslashes % 2 == 0)
-			n++;
-		if (strncmp(s, "\\134", 4) == 0) {
-			backslashes++;
-			s += 3;
-		} else {
-			backslashes = 0;
-		}
-	}
-	return n;
-}
-
 int mount_verify_layers(int fd, const struct spec *spec,
 			struct shale_error *err)
 {
 	auto_free char *line = NULL;
-	const char *options;
 	uint64_t id;
 	size_t n;
 	int r = mount_id(fd, &id, err);
@@ -337,8 +294,7 @@ int mount_verify_layers(int fd, const struct spec *spec,
 		r = find_line(id, false, &line, err);
 	if (r < 0)
 		return error_context(err, r, "count the layers");
-	options = strstr(line, " - ");
-	n = options ? count_layers(options) : 0;
+	n = mountinfo_count_layers(line);
 	if (n != spec->lower_count)
 		return error_fail(err, EIO,
 				  "came with %zu layers, not with %zu", n,
@@ -367,51 +323,16 @@ int mount_verify_place(int fd, const char *target, struct shale_error *err)
 			  target);
 }
 
-/* The mount point of a line of mountinfo: its fifth word. */
-static const char *place_of(const char *line, uint64_t *ret_self,
-			    uint64_t *ret_parent, size_t *ret_len)
-{
-	char *at;
-
-	*ret_self = strtoull(line, &at, 10);
-	*ret_parent = strtoull(at, &at, 10);
-	for (int word = 0; word < 2; word++) {
-		at += strspn(at, " ");
-		at += strcspn(at, " ");
-	}
-	at += strspn(at, " ");
-	*ret_len = strcspn(at, " ");
-	return at;
-}
-
-/* Whether another mount sits on the very root of this one. */
-static bool is_covered(uint64_t id)
-{
-	auto_file file = open_text("/proc/thread-self/mountinfo");
-	auto_free char *line = NULL;
-	auto_free char *place = NULL;
-	size_t room = 0, len;
-
-	/* Parents are listed before what is mounted on them. */
-	while (file && getline(&line, &room, file) > 0) {
-		uint64_t self, parent;
-		const char *at = place_of(line, &self, &parent, &len);
-
-		if (self == id && !place)
-			place = strndup(at, len);
-		else if (parent == id && place && strlen(place) == len &&
-			 strncmp(at, place, len) == 0)
-			return true;
-	}
-	return false;
-}
-
 void mount_undo(int fd)
 {
 	char path[MOUNT_FD_PATH_SIZE];
+	auto_file mountinfo = NULL;
 	uint64_t id;
 
-	if (mount_id(fd, &id, NULL) < 0 || is_covered(id))
+	if (mount_id(fd, &id, NULL) < 0)
+		return;
+	mountinfo = open_text("/proc/thread-self/mountinfo");
+	if (mountinfo && mountinfo_is_covered(mountinfo, id))
 		return;
 	mount_fd_path(fd, path);
 	(void)umount2(path, MNT_DETACH);

@@ -4,6 +4,8 @@
  * before anything in it is called.  Each refusal is one sentence with the
  * path.  Where a plugin's operations are called is store.c.
  */
+#include "plugin.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -165,9 +167,8 @@ static bool has_op(const struct shale_snapshotter *table, size_t offset)
 	return op != NULL;
 }
 
-/* Copies what both sides know, so that nothing past a shorter one is read. */
-static int table_copy(const char *path, const struct shale_snapshotter *table,
-		      struct shale_snapshotter *ret, struct shale_error *err)
+int plugin_check_table(const char *path, const struct shale_snapshotter *table,
+		       struct shale_snapshotter *ret, struct shale_error *err)
 {
 	struct shale_snapshotter copy = { 0 };
 
@@ -238,7 +239,7 @@ static int load_file(const char *path, struct shale_snapshotter *ret,
 				  "load snapshotter '%s': it exports no %s",
 				  path, ENTRY_NAME);
 	memcpy(&entry, &symbol, sizeof(entry));
-	r = table_copy(path, entry(SHALE_PLUGIN_ABI), ret, err);
+	r = plugin_check_table(path, entry(SHALE_PLUGIN_ABI), ret, err);
 	if (r < 0)
 		return r;
 	/* The copy points into it; a runtime of its own may have threads. */
