@@ -23,6 +23,10 @@ static const char *const some_labels[] = { "color", "grey", "kind", "slate",
 static const struct shale_opts labelled = { .size = sizeof(labelled),
 					    .labels = some_labels };
 
+static const struct shale_opts recorded = { .size = sizeof(recorded),
+					    .flags = SHALE_COMMIT_MANIFEST,
+					    .labels = some_labels };
+
 /* Longer than a link's text, so that it becomes a file. */
 static const char *const *long_labels(void)
 {
@@ -163,6 +167,13 @@ static int ignore_mount(void *ctx, const struct shale_mount_spec *spec)
 	return 0;
 }
 
+static int ignore_finding(void *ctx, const struct shale_finding *finding)
+{
+	(void)ctx;
+	(void)finding;
+	return 0;
+}
+
 static int ignore_info(void *ctx, const struct shale_info *info)
 {
 	(void)ctx;
@@ -183,6 +194,7 @@ OPERATION(view, shale_view(handle, "new", "two", &labelled, err))
 OPERATION(view_bare, shale_view(handle, "new", NULL, NULL, err))
 OPERATION(mounts, shale_mounts(handle, "work", ignore_mount, NULL, err))
 OPERATION(commit, shale_commit(handle, "new", "work", &labelled, err))
+OPERATION(commit_manifest, shale_commit(handle, "new", "work", &recorded, err))
 OPERATION(commit_bare, shale_commit(handle, "new", "bare", NULL, err))
 OPERATION(commit_ghost, shale_commit(handle, "spirit", "work", NULL, err))
 OPERATION(remove_active, shale_remove(handle, "work", err))
@@ -199,6 +211,8 @@ OPERATION(cleanup, shale_cleanup(handle, NULL, err))
 OPERATION(in_use, shale_in_use(handle, "work", err))
 OPERATION(exclusive,
 	  shale_mounts_exclusive(handle, "work", ignore_mount, NULL, err))
+OPERATION(repair,
+	  shale_check(handle, SHALE_CHECK_REPAIR, ignore_finding, NULL, err))
 OPERATION(check, shale_check(handle, 0, NULL, NULL, err))
 
 static int parent(struct shale_store *handle, struct shale_error *err)
@@ -290,6 +304,7 @@ const struct operation operations[] = {
 	{ .name = "mounts", .act = mounts },
 	{ .name = "mounts, exclusively", .act = exclusive },
 	{ .name = "commit", .act = commit },
+	{ .name = "commit with a manifest", .act = commit_manifest },
 	{ .name = "commit without a parent", .act = commit_bare },
 	{ .name = "commit onto another parent", .act = rebase },
 	{ .name = "commit over a ghost",
@@ -313,8 +328,9 @@ const struct operation operations[] = {
 	{ .name = "update to nothing", .act = update_none },
 	{ .name = "usage", .act = usage },
 	{ .name = "cleanup", .act = cleanup, .more = add_leftovers },
+	{ .name = "in use", .act = in_use },
 	{ .name = "check", .act = check },
-	{ .name = "verify", .act = verify },
+	{ .name = "check and repair", .act = repair, .more = add_leftovers },
 	{ .name = "open", .act = open_, .opens = true },
 	{ .name = "create", .act = open_, .opens = true, .more = remove_root },
 	{ .name = "mount an overlay", .act = mount_overlay, .mounts = true },

@@ -166,8 +166,9 @@ static void check_active(const char *dir, const char *id_there)
 						 "volatile",   NULL };
 	static const char *const of_view[] = { "view", "key.parent",
 					       "key.labels", "fs", NULL };
-	static const char *const of_commit[] = { "name", "name.parent",
-						 "name.labels", "usage", NULL };
+	static const char *const of_commit[] = { "name",	"name.parent",
+						 "name.labels", "usage",
+						 "manifest",	NULL };
 	char key[SHALE_NAME_SIZE];
 	bool is_active = read_fact(in(dir, "key"), key);
 	bool has_parent = is_there(in(dir, "key.parent"));
@@ -200,7 +201,8 @@ static void check_committed(const char *dir, const char *id_there)
 {
 	static const char *const allowed[] = { "name",	      "name.parent",
 					       "name.labels", "usage",
-					       "fs",	      NULL };
+					       "manifest",    "fs",
+					       NULL };
 	static const char *const of_key_facts[] = { "key",	  "key.parent",
 						    "key.labels", "work",
 						    "volatile",	  NULL };
