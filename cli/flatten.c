@@ -11,6 +11,7 @@ static int run(struct cli *cli)
 	const char *new = cli->operands[0], *name = cli->operands[1];
 	const struct shale_opts opts = {
 		.size = sizeof(opts),
+		.flags = cli->flags,
 		.labels = options_labels(cli),
 	};
 	int r;
@@ -22,7 +23,7 @@ static int run(struct cli *cli)
 
 const struct verb flatten_verb = {
 	.name = "flatten",
-	.usage = "flatten NEW NAME [--label K=V]...",
+	.usage = "flatten NEW NAME [--manifest] [--label K=V]...",
 	.summary = "commit one layer NEW with all that NAME and its parents "
 		   "show",
 	.details = "NEW has no parent. NAME stays. Chains that are too long to "
@@ -30,7 +31,7 @@ const struct verb flatten_verb = {
 		   "inherited.\n",
 	.least = 2,
 	.most = 2,
-	.options = TAKES_LABELS,
+	.options = TAKES_LABELS | TAKES_MANIFEST,
 	.needs = NEEDS_STORE,
 	.run = run,
 };

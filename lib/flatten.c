@@ -318,9 +318,10 @@ static int check_arguments(struct flattening *f, const char *new,
 	if (r == 0)
 		r = name_check(f->name, "name", f->err);
 	if (r == 0 && opts && opts->size >= sizeof(*opts) &&
-	    (opts->flags || (opts->parent && *opts->parent)))
+	    ((opts->flags & ~SHALE_COMMIT_MANIFEST) ||
+	     (opts->parent && *opts->parent)))
 		r = error_fail(f->err, EINVAL,
-			       "it takes neither flags nor a parent");
+			       "it takes no flag but manifest, and no parent");
 	if (r < 0)
 		return r;
 	r = shale_exists(f->store, new, f->err);

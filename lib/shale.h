@@ -245,7 +245,7 @@ SHALE_API int shale_commit(struct shale_store *store, const char *name,
  * @new_name: committed name to create; it has no parent
  * @name: committed snapshot, with any number of parents: also more than can be
  *        mounted at once
- * @opts: labels of @new_name; may be NULL
+ * @opts: labels of @new_name, and SHALE_COMMIT_MANIFEST; may be NULL
  *
  * Composed of view, prepare and commit, for any snapshotter whose views are
  * binds or overlays: mounts the view nowhere, copies all that it shows, with
@@ -256,7 +256,7 @@ SHALE_API int shale_commit(struct shale_store *store, const char *name,
  * once a caller has died.
  *
  * Return: 0, -ENOENT (no @name), -EEXIST (@new_name taken), -EINVAL (@name is not
- *         committed; flags or a parent in @opts), -EBADMSG (the copy differs),
+ *         committed; other flags or a parent in @opts), -EBADMSG (the copy differs),
  *         -EOPNOTSUPP (a chain of another kind of mounts that is too long), or
  *         as shale_mount_detached.
  * Since: 0.1

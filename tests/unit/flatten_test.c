@@ -119,6 +119,18 @@ static void a_flattened_layer_shows_what_the_chain_shows(void **state)
 	MUST(shale_check(store, 0, NULL, NULL, &why));
 }
 
+static void a_flattened_layer_can_have_a_manifest(void **state)
+{
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .flags = SHALE_COMMIT_MANIFEST };
+
+	(void)state;
+	needs_mounts();
+	make_chain();
+	MUST(shale_flatten(store, "flat", "three", &opts, &why));
+	MUST(shale_verify(store, "flat", NULL, NULL, &why));
+}
+
 static void a_single_layer_is_flattened_too(void **state)
 {
 	(void)state;
@@ -164,11 +176,11 @@ static void flatten_refuses_what_it_cannot_do(void **state)
 	REFUSED(EINVAL, "name", shale_flatten(store, "flat", NULL, NULL, &why));
 	REFUSED(EINVAL, "name", shale_flatten(store, "", "base", NULL, &why));
 	opts.flags = SHALE_COMMIT_KEEP;
-	REFUSED(EINVAL, "neither flags",
+	REFUSED(EINVAL, "no flag but manifest",
 		shale_flatten(store, "flat", "base", &opts, &why));
 	opts.flags = 0;
 	opts.parent = "base";
-	REFUSED(EINVAL, "nor a parent",
+	REFUSED(EINVAL, "and no parent",
 		shale_flatten(store, "flat", "base", &opts, &why));
 }
 
@@ -371,6 +383,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_IN_STORE(a_flattened_layer_shows_what_the_chain_shows),
+		TEST_IN_STORE(a_flattened_layer_can_have_a_manifest),
 		TEST_IN_STORE(a_single_layer_is_flattened_too),
 		TEST_IN_STORE(flatten_gives_its_labels_and_none_of_the_chain),
 		TEST_IN_STORE(flatten_refuses_what_it_cannot_do),
