@@ -47,7 +47,9 @@ int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 	do
 		fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
 	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : (int)fd;
+	if (fd < 0)
+		return errno == ENOSYS ? -ENOTSUP : -errno;
+	return (int)fd;
 }
 
 int fs_read_link(int dir_fd, const char *name, char *ret)

@@ -24,7 +24,8 @@
  * @resolve: RESOLVE_* besides RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS; with
  *           RESOLVE_BENEATH that replaces RESOLVE_IN_ROOT
  *
- * Return: a descriptor, or a negative errno; -ENOSYS before Linux 5.6.
+ * Return: a descriptor, or a negative errno; -ENOTSUP without openat2(2)
+ *         (Linux 5.6): no other call keeps a hostile path inside.
  */
 int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 		    uint64_t resolve);

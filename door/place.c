@@ -95,6 +95,14 @@ const char *place_own_bind(const struct place *place)
 	return NULL;
 }
 
+static int move(int from_fd, int to_fd)
+{
+	return syscall(SYS_move_mount, from_fd, "", to_fd, "",
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
+		       ? -errno
+		       : 0;
+}
+
 /* ---- in the container's mount namespace ---- */
 
 struct job {
@@ -409,6 +417,18 @@ int place_read(FILE *mountinfo, const char *rootfs, int root_fd,
 	return 0;
 }
 
+/* Before anything is done that they are wanted for. */
+static int check_kernel(struct shale_error *err)
+{
+	int r = target_check(err);
+
+	if (r < 0 || move(-1, -1) != -ENOSYS)
+		return r;
+	return error_fail(
+		err, ENOTSUP,
+		"no move_mount(2) here (Linux 5.2), which alone puts a root under the mounts of a runtime: use 'shale mount KEY DIR' before the runtime");
+}
+
 int place_open(long pid, const char *rootfs, struct place **ret,
 	       struct shale_error *err)
 {
@@ -417,7 +437,9 @@ int place_open(long pid, const char *rootfs, struct place **ret,
 	int r = place_new(rootfs, -1, &place, err);
 
 	if (r == 0)
-		r = pid ? open_namespace(pid, &place->ns_fd, err) : 0;
+		r = check_kernel(err);
+	if (r == 0 && pid)
+		r = open_namespace(pid, &place->ns_fd, err);
 	if (r == 0)
 		r = open_mountinfo(pid, &mountinfo, err);
 	if (r == 0)
@@ -489,14 +511,6 @@ static int set_attrs(int fd, uint64_t attrs, struct shale_error *err)
 			err, errno,
 			"set the flags of the new root (Linux 5.12)");
 	return 0;
-}
-
-static int move(int from_fd, int to_fd)
-{
-	return syscall(SYS_move_mount, from_fd, "", to_fd, "",
-		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
-		       ? -errno
-		       : 0;
 }
 
 static int move_all(const struct place *place, int root_fd,

@@ -32,7 +32,8 @@ struct place;
  * caller's own namespace, root and working directory stay.
  *
  * Return: 0, -EINVAL (@rootfs is no mount there, the namespace is ours), -EBUSY
- *         (a mount on it is hidden by another; named), or another errno.
+ *         (a mount on it is hidden by another; named), -ENOTSUP (the kernel
+ *         lacks openat2 or move_mount), or another errno.
  */
 int place_open(long pid, const char *rootfs, struct place **ret,
 	       struct shale_error *err);

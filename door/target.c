@@ -35,6 +35,17 @@ int target_look(int root_fd, const char *path, uint64_t resolve)
 	return fd;
 }
 
+int target_check(struct shale_error *err)
+{
+	auto_fd fd = target_look(AT_FDCWD, "/", 0);
+
+	if (fd != -ENOTSUP)
+		return 0;
+	return error_fail(
+		err, ENOTSUP,
+		"no openat2(2) here (Linux 5.6), without which a path of an image may lead anywhere: use 'shale mount KEY DIR' before the runtime");
+}
+
 static int open_path(int root_fd, const struct target *target, const char *path)
 {
 	const uint64_t resolve =
@@ -179,6 +190,8 @@ int target_open(int root_fd, const struct target *target,
 	fd = find(root_fd, target, path);
 	if (fd >= 0)
 		return fd;
+	if (fd == -ENOTSUP)
+		return target_check(err);
 	if (fd == -ELOOP && target->is_strict)
 		return error_fail(
 			err, ELOOP,

@@ -40,6 +40,13 @@ int target_open(int root_fd, const struct target *target,
 		struct shale_error *err);
 
 /**
+ * target_check - whether paths of an image can be looked up at all
+ *
+ * Return: 0, or -ENOTSUP with a sentence.
+ */
+int target_check(struct shale_error *err);
+
+/**
  * target_look - open what is at a path of an image
  * @path:    absolute or not
  * @resolve: RESOLVE_* besides those of fs_open_in_root

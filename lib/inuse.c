@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include "error.h"
 #include "holders.h"
 #include "labels.h"
+#include "probe.h"
 #include "process.h"
 #include "scope.h"
 #include "shale.h"
@@ -50,30 +50,6 @@ int inuse_check_user(const struct record *record, struct shale_error *err)
 		container, pid);
 }
 
-#define LOCK_TRIES 20
-#define LOCK_PAUSE_NS 1000000
-
-/*
- * Asks for an overlay that can't be: its work directory is its upper.  The
- * kernel looks first whether the upper is in use, which index=on makes an
- * EBUSY, and finds the nonsense, EINVAL, before it creates anything.
- */
-static int probe(const char *upper)
-{
-	static const char *const dirs[] = { "lowerdir", "upperdir", "workdir" };
-	auto_fd fd = fsopen("overlay", FSOPEN_CLOEXEC);
-
-	if (fd < 0)
-		return -errno;
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (fsconfig(fd, FSCONFIG_SET_STRING, dirs[i], upper, 0) < 0)
-			return -errno;
-	if (fsconfig(fd, FSCONFIG_SET_STRING, "index", "on", 0) < 0 ||
-	    fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	return -EINVAL;
-}
-
 /* "/active/ID/fs", or "/RANDOM/fs" where its files are elsewhere. */
 static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
 {
@@ -89,20 +65,35 @@ static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
 int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 			int fs_fd, struct shale_error *err)
 {
-	char upper[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	struct shale_error error = SHALE_ERROR_INIT;
 	char where[HOLDER_SIZE] = "";
+	auto_free char *path = NULL;
+	int r;
 
 	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id ||
 	    ov->driver->is_copying)
 		return 0;
-	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fs_fd);
-	if (probe(upper) != -EBUSY)
+	path = upper_path(ov, record, "fs");
+	if (!path)
+		return error_fail(err, ENOMEM, "out of memory");
+	r = probe_upper(fs_fd, path);
+	if (r == 0)
 		return 0;
-	if (err) /* else nobody wants to know */
-		name_mount(record, where);
-	return error_fail(err, EBUSY,
-			  "an overlay is mounted on it%s%s: unmount that first",
-			  *where ? ", " : "", where);
+	if (r == -EBUSY) {
+		if (err) /* else nobody wants to know */
+			name_mount(record, where);
+		return error_fail(
+			err, EBUSY,
+			"an overlay is mounted on it%s%s: unmount that first",
+			*where ? ", " : "", where);
+	}
+	/* Never without a word: somebody may be writing to it. */
+	(void)error_errno(
+		&error, -r,
+		"'%s': the kernel can't be asked here whether an overlay is mounted on it",
+		record->name);
+	overlay_warn(ov, &error);
+	return 0;
 }
 
 int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
@@ -118,6 +109,9 @@ int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 		return 0;
 	return inuse_check_mounted(ov, record, fs_fd, err);
 }
+
+#define LOCK_TRIES 20
+#define LOCK_PAUSE_NS 1000000
 
 /* A check or a cleanup holds it for microseconds: only a commit, a removal, or
  * a mount of many layers outlasts this.

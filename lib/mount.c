@@ -93,14 +93,15 @@ static int run(const struct request *request, int *ret_fd,
 	r = ask(choice.first, request, ret_fd, &first);
 	if (r == 0)
 		return 0;
-	if (r != -E2BIG || !choice.second)
+	/* More than it carries, or a system call that is not here. */
+	if ((r != -E2BIG && r != -ENOSYS) || !choice.second)
 		return error_fail(err, -r, "%s", first.msg);
 	r = ask(choice.second, request, ret_fd, &second);
-	if (r != -E2BIG)
+	if (r != -E2BIG && r != -ENOSYS)
 		return r < 0 ? error_fail(err, -r, "%s", second.msg) : 0;
-	return error_fail(
-		err, E2BIG, "no mount engine carries it: %s: %s; %s: %s",
-		choice.first->name, first.msg, choice.second->name, second.msg);
+	return error_fail(err, -r, "no mount engine can: %s: %s; %s: %s",
+			  choice.first->name, first.msg, choice.second->name,
+			  second.msg);
 }
 
 static int parse(const struct shale_mount_spec *mount, struct spec **ret,

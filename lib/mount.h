@@ -32,7 +32,8 @@ struct mount_engine {
 	/*
 	 * Mounts on @target, which @target_fd has open, and gives a
 	 * descriptor of the new mount's root.  -E2BIG: more than this engine
-	 * can carry, nothing was tried.
+	 * can carry, nothing was tried.  -ENOSYS: this kernel lacks a system
+	 * call of it, nothing is left mounted.
 	 */
 	int (*attach)(const struct spec *spec, const char *target,
 		      int target_fd, int *ret_fd, struct shale_error *err);
@@ -165,6 +166,14 @@ int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err);
 
 /** mount_classic_flags - the flags of a spec as mount(2) has them */
 unsigned long mount_classic_flags(const struct spec *spec);
+
+/**
+ * mount_check_setattr - whether there is mount_setattr(2), which alone gives
+ * flags to a mount that has no place
+ *
+ * Return: 0, or -ENOSYS with a sentence.
+ */
+int mount_check_setattr(struct shale_error *err);
 
 /** mount_set_private - cut a mount and all below it off from its peers */
 int mount_set_private(int fd, struct shale_error *err);

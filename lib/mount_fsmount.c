@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "scope.h"
@@ -201,14 +203,18 @@ static int clone_bind(const struct spec *spec, int *ret_fd,
 {
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 	auto_fd fd = -1;
-	int r;
+	int r = mount_check_setattr(err);
 
+	if (r < 0)
+		return r;
 	if (spec->is_recursive)
 		flags |= AT_RECURSIVE;
 	fd = open_tree(AT_FDCWD, spec->source, flags);
 	if (fd < 0)
 		return error_errno(err, errno, "clone '%s'", spec->source);
 	r = mount_set_flags(fd, spec, err);
+	if (r == 0) /* it has the peers of what it was cloned from */
+		r = mount_set_private(fd, err);
 	if (r == 0)
 		*ret_fd = take_fd(&fd);
 	return r;
@@ -228,20 +234,28 @@ static int fsmount_detached(const struct spec *spec, int *ret_fd,
 		fd = creation.fd;
 	}
 	if (r == 0)
-		r = mount_set_private(fd, err);
-	if (r == 0)
 		r = mount_verify_mode(fd, spec, err);
 	if (r == 0)
 		*ret_fd = take_fd(&fd);
 	return r;
 }
 
+/* Asked first, so that nothing was tried when the other engine begins. */
+static int check_move_mount(struct shale_error *err)
+{
+	if (syscall(SYS_move_mount, -1, "", -1, "", 0) == 0 || errno != ENOSYS)
+		return 0;
+	return error_fail(err, ENOSYS, "no move_mount(2) here (Linux 5.2)");
+}
+
 static int fsmount_attach(const struct spec *spec, const char *target,
 			  int target_fd, int *ret_fd, struct shale_error *err)
 {
 	auto_fd fd = -1;
-	int r = fsmount_detached(spec, &fd, err);
+	int r = check_move_mount(err);
 
+	if (r == 0)
+		r = fsmount_detached(spec, &fd, err);
 	if (r < 0)
 		return r;
 	r = mount_move(fd, target_fd, target, err);
@@ -270,10 +284,13 @@ bool mount_fsmount_is_here(void)
 	if (fs_fd < 0 && errno != ENOSYS)
 		return false;
 	/* Any directory will do: an older kernel does not know the key. */
-	answer = fs_fd >= 0 && fsconfig(fs_fd, FSCONFIG_SET_STRING, "lowerdir+",
-					"/", 0) == 0
-			 ? 1
-			 : -1;
+	if (fs_fd >= 0 &&
+	    fsconfig(fs_fd, FSCONFIG_SET_STRING, "lowerdir+", "/", 0) == 0)
+		answer = 1;
+	else if (errno == EINVAL || errno == ENOSYS)
+		answer = -1;
+	else
+		return false;
 	atomic_store(&known, answer);
 	return answer > 0;
 }

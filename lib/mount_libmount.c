@@ -329,6 +329,10 @@ static int make_and_clone(void *ctx)
 	if (spec->is_recursive)
 		flags |= AT_RECURSIVE;
 	job->fd = open_tree(fd, "", flags);
+	if (job->fd < 0 && errno == ENOSYS)
+		return error_fail(
+			job->err, ENOSYS,
+			"no open_tree(2) here, which a mount without a place needs (Linux 5.2)");
 	if (job->fd < 0)
 		return error_errno(job->err, errno, "detach the mount");
 	return 0;

@@ -241,6 +241,18 @@ int mount_set_flags(int fd, const struct spec *spec, struct shale_error *err)
 	return error_errno(err, errno, "set the flags of a mount");
 }
 
+int mount_check_setattr(struct shale_error *err)
+{
+	struct mount_attr attr = { 0 };
+
+	if (mount_setattr(-1, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0 ||
+	    errno != ENOSYS)
+		return 0;
+	return error_fail(
+		err, ENOSYS,
+		"no mount_setattr(2) here, which a bind without a place needs (Linux 5.12)");
+}
+
 int mount_set_private(int fd, struct shale_error *err)
 {
 	struct mount_attr attr = { .propagation = MS_PRIVATE };

@@ -91,6 +91,13 @@ int run_group(const char *group, const struct CMUnitTest *tests, size_t count,
 	return failed;
 }
 
+bool is_denied(const char *call)
+{
+	const char *denied = getenv("SHALE_TEST_DENIED");
+
+	return denied && !strcmp(denied, call);
+}
+
 void needs_root(void)
 {
 	if (geteuid() != 0)

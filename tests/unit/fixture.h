@@ -40,6 +40,8 @@ int teardown(void **state);
  * is a failure to whoever reads TAP.
  */
 void skip_because(const char *reason) __attribute__((noreturn));
+/* Whether `make check-denied` has taken this system call away. */
+bool is_denied(const char *call);
 void needs_root(void);
 void needs_mounts(void);
 #undef skip

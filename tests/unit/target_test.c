@@ -196,8 +196,30 @@ static void names_too_long_are_refused(void **state)
 	REFUSED(ENAMETOOLONG, "", target_open(root, &target, &why));
 }
 
+static void without_openat2_nothing_is_found_or_made(void **state)
+{
+	auto_fd root = image();
+
+	(void)state;
+	make_dir(at("image/run"));
+	REFUSED(ENOTSUP, "no openat2(2) here (Linux 5.6)",
+		target_open(root,
+			    &(struct target){ .path = "/run", .is_dir = true },
+			    &why));
+	REFUSED(ENOTSUP, "use 'shale mount KEY DIR' before the runtime",
+		target_open(root,
+			    &(struct target){ .path = "/absent",
+					      .may_create = true },
+			    &why));
+	REFUSED(ENOTSUP, "openat2", target_check(&why));
+}
+
 int main(void)
 {
+	const struct CMUnitTest denied[] = {
+		TEST_IN_DIR(without_openat2_nothing_is_found_or_made),
+	};
+
 	const struct CMUnitTest tests[] = {
 		TEST_IN_DIR(what_is_there_is_found),
 		TEST_IN_DIR(what_is_absent_is_made),
@@ -211,5 +233,8 @@ int main(void)
 		TEST_IN_DIR(names_too_long_are_refused),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (is_denied("openat2"))
+		return cmocka_run_group_tests_name("target", denied, NULL,
+						   NULL);
+	return cmocka_run_group_tests_name("target", tests, NULL, NULL);
 }

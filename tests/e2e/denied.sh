@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Kernels that lack a system call, each taken away from shale and shale-hook
+# by a filter while the runtime keeps it: what can work works, what can't says
+# which call it misses.  KERNELS in shale(1) has the table.
+here=$(dirname "$0")
+# shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC1091
+. "$here/lib.sh"
+needs_root
+needs runc jq busybox
+deny=$(dirname "$STAGE")/deny
+[ -x "$deny" ] || skip_all "needs $deny (make check builds it)"
+"$deny" fsopen true || skip_all 'filters of system calls do not work here'
+
+store store
+mkdir "$T/mnt"
+real_shale=$shale real_hook=$hook
+
+# without CALL: from now on $shale and $hook lack it
+without()
+{
+	call=$1
+	mkdir "$T/no-$call"
+	for program in "$real_shale" "$real_hook"; do
+		printf '#!/bin/sh\nexec "%s" %s "%s" "$@"\n' "$deny" "$call" \
+			"$program" >"$T/no-$call/${program##*/}"
+	done
+	chmod +x "$T/no-$call"/*
+	shale=$T/no-$call/${real_shale##*/}
+	hook=$T/no-$call/${real_hook##*/}
+}
+
+# by_hand: all that the command does, which needs none of the calls
+by_hand()
+{
+	ok "$call: prepare" on_store prepare k two
+	ok "$call: mount" on_store mount k "$T/mnt"
+	is "$(cat "$T/mnt/changed" "$T/mnt/kept")" $'second\nbase' \
+		"$call: both layers are seen"
+	echo "$call" >"$T/mnt/written"
+	refuses "$call: a second mount is refused" 'an overlay is mounted' \
+		on_store mount k "$T/mnt"
+	refuses "$call: a commit of what is mounted is refused" \
+		'an overlay is mounted on it' on_store commit "c-$call" k
+	ok "$call: umount" on_store umount "$T/mnt"
+	ok "$call: commit" on_store commit "c-$call" k
+	ok "$call: view of one layer" on_store view v base
+	ok "$call: its mount" on_store mount v "$T/mnt"
+	ok "$call: it is read-only" grep -q " $T/mnt ro," /proc/self/mountinfo
+	ok "$call: its umount" on_store umount "$T/mnt"
+	ok "$call: remove" on_store remove v
+	ok "$call: view of three layers" on_store view v "c-$call"
+	ok "$call: its mount" on_store mount v "$T/mnt"
+	is "$(cat "$T/mnt/written")" "$call" "$call: it has what was written"
+	ok "$call: its umount" on_store umount "$T/mnt"
+	ok "$call: remove" on_store remove v
+}
+
+# container [JQ]: runs one on `two`
+container()
+{
+	bundle "$call" 'cat /changed /kept; echo x >/new' \
+		"parent(\"two\") | hook(\"prestart\") |
+		hook(\"poststop\") | ${1:-.}"
+	run runc run --bundle "$B" "$call"
+}
+
+runs()
+{
+	container "$@"
+	is "$status $out" $'0 second\nbase' "$call: a container on both layers"
+	is "$(active_keys)" '' "$call: and nothing is left"
+}
+
+does_not_run()
+{
+	container "${@:2}"
+	refused "$call: a container is refused" "$1"
+	is "$(active_keys)" '' "$call: and nothing is left"
+}
+
+without fsopen
+by_hand
+runs
+without move_mount
+by_hand
+does_not_run 'no move_mount\(2\) here \(Linux 5\.2\).*shale mount KEY DIR'
+without open_tree
+by_hand
+runs
+without openat2
+by_hand
+does_not_run 'no openat2\(2\) here \(Linux 5\.6\).*shale mount KEY DIR'
+without mount_setattr
+by_hand
+runs
+without fsopen,open_tree,move_mount,openat2,mount_setattr
+by_hand
+done_testing
