@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "number.h"
@@ -137,4 +139,15 @@ long process_find(const char *name, const char **ret_rest)
 	if (ret_rest)
 		*ret_rest = rest + strspn(rest, " ");
 	return (long)pid;
+}
+
+bool process_is_admin(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3,
+						 0 };
+	struct __user_cap_data_struct data[2] = { 0 };
+
+	return syscall(SYS_capget, &head, data) == 0 &&
+	       data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &
+		       CAP_TO_MASK(CAP_SYS_ADMIN);
 }

@@ -59,4 +59,10 @@ int process_name(char ret[PROCESS_NAME_SIZE]);
  */
 long process_find(const char *name, const char **ret_rest);
 
+/**
+ * process_is_admin - whether this thread has CAP_SYS_ADMIN in its user
+ * namespace
+ */
+bool process_is_admin(void);
+
 #endif

@@ -26,6 +26,7 @@
 #define TAKES_DIR 16u /* and --timeout */
 #define TAKES_MANIFEST 32u
 #define TAKES_REPAIR 64u
+#define TAKES_COMMAND 128u /* all from the first operand on is that */
 
 /* What a verb wants of the store. */
 enum needs {

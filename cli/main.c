@@ -20,7 +20,7 @@ const struct verb *const verbs[] = {
 	&commit_verb,  &flatten_verb, &remove_verb, &delete_verb, &parent_verb,
 	&exists_verb,  &stat_verb,    &label_verb,  &usage_verb,  &ls_verb,
 	&active_verb,  &tree_verb,    &check_verb,  &verify_verb, &cleanup_verb,
-	&plugin_verb,  &help_verb,    NULL,
+	&plugin_verb,  &unshare_verb, &help_verb,   NULL,
 };
 
 static void warn(void *ctx, int level, const char *line)

@@ -248,6 +248,8 @@ int options_global(struct cli *cli, int argc, char **argv, int *ret_verb)
 /* '-' gives operands in their order, whatever POSIXLY_CORRECT says. */
 int options_verb(struct cli *cli, int argc, char **argv)
 {
+	const char *letters = cli->verb->options & TAKES_COMMAND ? "+:h"
+								 : "-:h";
 	int option, r;
 
 	cli->operands = calloc((size_t)argc + 1, sizeof(*cli->operands));
@@ -255,8 +257,8 @@ int options_verb(struct cli *cli, int argc, char **argv)
 	if (!cli->operands || !cli->labels)
 		return error_fail(&cli->err, ENOMEM, "out of memory");
 	optind = 0; /* start again, on another argv */
-	while ((option = getopt_long(argc, argv, "-:h", long_options, NULL)) !=
-	       -1) {
+	while ((option = getopt_long(argc, argv, letters, long_options,
+				     NULL)) != -1) {
 		if (option == 1) {
 			cli->operands[cli->operand_count++] = optarg;
 			continue;

@@ -11,6 +11,7 @@
 
 #include "conffile.h"
 #include "error.h"
+#include "home.h"
 #include "json.h"
 #include "number.h"
 #include "scope.h"
@@ -65,6 +66,7 @@ static int set_root(struct config *config, const char *key,
 {
 	int r = set_string(config, key, value, &config->root, err);
 
+	config->makes_above = false;
 	if (r == 0 && config->root[0] != '/')
 		return refuse(config, key, "is no absolute path", err);
 	return r;
@@ -226,17 +228,30 @@ static int apply(struct config *config, const struct json *json,
 	return r;
 }
 
-static struct config *config_new(const char *path)
+/* NULL where the user has no place for it. */
+static int default_root(bool is_users, char **ret)
+{
+	if (!is_users)
+		*ret = strdup(CONFIG_ROOT);
+	else
+		*ret = home_path("XDG_DATA_HOME", ".local/share", "shale");
+	return *ret || errno == ENOENT ? 0 : -ENOMEM;
+}
+
+static struct config *config_new(const char *path, bool is_users)
 {
 	auto_config config = calloc(1, sizeof(*config));
 
 	if (!config)
 		return NULL;
-	config->root = strdup(CONFIG_ROOT);
+	errno = 0;
+	if (default_root(is_users, &config->root) < 0)
+		return NULL;
+	config->makes_above = is_users;
 	config->snapshotter = strdup(CONFIG_SNAPSHOTTER);
 	config->store_config = calloc(1, sizeof(*config->store_config));
 	config->policy.path = strdup(path);
-	if (!config->root || !config->snapshotter || !config->store_config ||
+	if (!config->snapshotter || !config->store_config ||
 	    !config->policy.path)
 		return NULL;
 	return take_ptr(&config);
@@ -244,15 +259,26 @@ static struct config *config_new(const char *path)
 
 int config_load(const char *path, struct config **ret, struct shale_error *err)
 {
+	bool is_users = home_is_users();
+	auto_free char *own = NULL;
 	const char *name = path ? path : CONFIG_PATH;
-	auto_config config = config_new(name);
+	auto_config config = NULL;
 	auto_json json = NULL;
-	int r;
+	int r = 0;
 
+	if (!path && is_users)
+		name = own = home_path("XDG_CONFIG_HOME", ".config",
+				       "shale/shale.json");
+	config = config_new(name ? name : CONFIG_PATH, is_users);
 	if (!config)
-		return error_fail(err, ENOMEM, "read '%s': out of memory",
-				  name);
-	r = conffile_read(path, &json, err);
+		return error_fail(err, ENOMEM,
+				  "read the configuration: out of memory");
+	if (name)
+		r = conffile_read(path ? path : own, &json, err);
+	if (r == -ENOENT && own) { /* as may be with the machine's */
+		error_clear(err);
+		r = 0;
+	}
 	if (r == 0 && json)
 		r = apply(config, json, err);
 	if (r < 0)
@@ -265,8 +291,16 @@ int config_load_for_hook(const char *root, const char *path,
 			 struct config **ret, struct shale_error *err)
 {
 	auto_config config = NULL;
-	int r = config_load(path, &config, err);
+	int r = 0;
 
+	if (path || !home_is_users())
+		r = config_load(path, &config, err);
+	else if (!root)
+		return error_fail(
+			err, EINVAL,
+			"there is no default store for what a user's runtime calls: give it --config FILE or --root DIR");
+	else if ((config = config_new(CONFIG_PATH, true)) == NULL)
+		return error_fail(err, ENOMEM, "configure: out of memory");
 	if (r < 0)
 		return r;
 	if (root) {
@@ -276,6 +310,11 @@ int config_load_for_hook(const char *root, const char *path,
 			return out_of_memory(config, err);
 		config->policy.anything = !path;
 	}
+	if (!config->root)
+		return error_fail(
+			err, EINVAL,
+			"'%s' names no root, and there is no default for what a user's runtime calls",
+			path);
 	*ret = take_ptr(&config);
 	return 0;
 }

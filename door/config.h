@@ -24,7 +24,8 @@
 
 /**
  * struct config - what the file says, with the defaults filled in
- * @root:         of the store; absolute
+ * @root:         of the store; absolute; NULL for a user whose environment
+ *                tells no place for it
  * @snapshotter:  short name or absolute path of a plugin
  * @runtime:      the runtime that shale-runtime execs; NULL if not said
  * @store_config: key, value, ..., NULL for shale_store_open, from durability,
@@ -33,6 +34,7 @@
  */
 struct config {
 	char *root;
+	bool makes_above; /* @root is a user's default: make what is above */
 	char *snapshotter;
 	char *runtime;
 	char **store_config;
@@ -41,8 +43,9 @@ struct config {
 
 /**
  * config_load - read shale.json
- * @path: NULL for CONFIG_PATH, which may be absent: then all is default and
- *        no rule allows anything.  A file that is named must exist.
+ * @path: NULL for CONFIG_PATH, or for the user's own file where a user runs
+ *        us (see home.h).  That may be absent: then all is default and no
+ *        rule allows anything.  A file that is named must exist.
  * @ret:  taken; freed with config_free
  *
  * Return: 0, -ENOENT, -EPERM (its owner is neither root nor the caller, or
@@ -58,7 +61,9 @@ int config_load(const char *path, struct config **ret, struct shale_error *err);
  *
  * @root without @path allows anything, since who writes a hook's arguments
  * runs programs as that user already; the other settings are still those of
- * CONFIG_PATH.  Else the rules are those of the file.
+ * CONFIG_PATH.  Else the rules are those of the file.  A user's hook must be
+ * told one of them: its environment may be the container's, so nothing is
+ * looked up by it.
  */
 int config_load_for_hook(const char *root, const char *path,
 			 struct config **ret, struct shale_error *err);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "home.h"
 #include "scope.h"
 
 /* The pairs of the file behind those of this call; the strings are lent. */
@@ -43,6 +44,16 @@ int config_open_store(const struct config *config, const char *root,
 
 	if (!pairs)
 		return error_fail(err, ENOMEM, "open the store: out of memory");
+	if (!root && !config->root)
+		return error_fail(
+			err, ENOENT,
+			"no store: neither XDG_DATA_HOME nor HOME is set: give --root DIR");
+	/* A home may be new; elsewhere a typing error would be a store. */
+	if (!root && create && config->makes_above) {
+		r = home_make_above(config->root, err);
+		if (r < 0)
+			return r;
+	}
 	r = shale_plugin_load(snapshotter ? snapshotter : config->snapshotter,
 			      &plugin, err);
 	if (r < 0)

@@ -17,6 +17,7 @@
 
 #include "bundle.h"
 #include "error.h"
+#include "home.h"
 #include "owner.h"
 #include "place.h"
 #include "rootmount.h"
@@ -82,7 +83,7 @@ static int check_status(struct creation *c, struct shale_error *err)
 
 static int find_init(struct creation *c, struct shale_error *err)
 {
-	if (c->in_place && runtime_is_mapped(0))
+	if (c->in_place && runtime_is_mapped(0) && !home_is_users())
 		return error_fail(
 			err, ENOTSUP,
 			"this stage runs as the mapped root of the user namespace, who has no store: use " MOUNT_DOOR);

@@ -169,9 +169,8 @@ int format_make_lock(const struct overlay *ov)
 static int check_attributes(const struct overlay *ov, int fd,
 			    const char *remedy, struct shale_error *err)
 {
-	const char *name = ov->userxattr || geteuid() != 0
-				   ? "user.overlay.shale"
-				   : "trusted.overlay.shale";
+	const char *name = ov->userxattr ? "user.overlay.shale"
+					 : "trusted.overlay.shale";
 
 	if (ov->any_filesystem)
 		return 0;

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "fs.h"
 #include "holders.h"
+#include "process.h"
 #include "scope.h"
 #include "shale.h"
 
@@ -104,6 +105,16 @@ static int run(const struct request *request, int *ret_fd,
 			  second.msg);
 }
 
+/* Else the kernel's EPERM would come from somewhere in the middle. */
+static int check_privilege(struct shale_error *err)
+{
+	if (process_is_admin())
+		return 0;
+	return error_fail(
+		err, EPERM,
+		"it needs root, or a user namespace of your own: 'shale unshare' makes one");
+}
+
 static int parse(const struct shale_mount_spec *mount, struct spec **ret,
 		 struct shale_error *err)
 {
@@ -112,6 +123,8 @@ static int parse(const struct shale_mount_spec *mount, struct spec **ret,
 
 	if (r == 0)
 		r = mount_check_context(spec, err);
+	if (r == 0)
+		r = check_privilege(err);
 	if (r == 0)
 		r = mount_check_dirs(spec, err);
 	if (r == 0)
@@ -197,6 +210,9 @@ int shale_unmount(const char *target, struct shale_error *err)
 		return 0;
 	if (errno == EBUSY)
 		return refuse_busy(target, err);
+	if (errno == EPERM)
+		return error_errno(err, EPERM, "unmount '%s'%s", target,
+				   mount_hint(EPERM));
 	if (errno != EINVAL)
 		return error_errno(err, errno, "unmount '%s'", target);
 	/* A mount follows the link, so that this looks like the same place. */

@@ -121,6 +121,8 @@ const char *mount_hint(int code)
 	switch (code) {
 	case ELOOP:
 		return " (a layer is there twice, or below another)";
+	case EPERM:
+		return " (it needs a mount namespace of your own user namespace: 'shale unshare' makes both)";
 	case EBUSY:
 		return " (upperdir or workdir is in use by another mount)";
 	case EINVAL:

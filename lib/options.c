@@ -172,21 +172,31 @@ static bool is_excused(char *const *items, size_t i)
 	return list_has_key(items, defaults[i].key);
 }
 
-/* The kernel's own sentence on this is in its log alone. */
+/* The kernel's own sentence on what it refuses is in its log alone; of what it
+ * ignores there is none.
+ */
+static const struct {
+	const char *option, *what;
+} beside_userxattr[] = {
+	{ "redirect_dir=on", "refuses" },  { "redirect_dir=follow", "refuses" },
+	{ "redirect_dir=off", "refuses" }, /* it wants nofollow */
+	{ "metacopy=on", "refuses" },	   { "index=on", "ignores" },
+	{ "nfs_export=on", "ignores" },	   { "xino=on", "ignores" },
+};
+
 static int check_userxattr(char *const *items, struct shale_error *err)
 {
-	static const char *const refused[] = { "redirect_dir=on",
-					       "redirect_dir=follow",
-					       "metacopy=on" };
+	const size_t n = sizeof(beside_userxattr) / sizeof(*beside_userxattr);
 
 	if (!list_has(items, "userxattr"))
 		return 0;
-	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++)
-		if (list_has(items, refused[i]))
+	for (size_t i = 0; i < n; i++)
+		if (list_has(items, beside_userxattr[i].option))
 			return error_fail(
 				err, EINVAL,
-				"mount option '%s' can't be had with userxattr, in a user namespace: take it out of the configuration",
-				refused[i]);
+				"mount option '%s' can't be had with userxattr, in a user namespace, where the kernel %s it: take it out of the configuration",
+				beside_userxattr[i].option,
+				beside_userxattr[i].what);
 	return 0;
 }
 

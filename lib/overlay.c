@@ -17,6 +17,7 @@
 #include "format.h"
 #include "number.h"
 #include "options.h"
+#include "process.h"
 #include "scope.h"
 #include "upper.h"
 
@@ -24,6 +25,13 @@ void overlay_warn(const struct overlay *ov, const struct shale_error *error)
 {
 	if (ov->host && ov->host->log)
 		ov->host->log(ov->host->ctx, SHALE_LOG_WARNING, error->msg);
+}
+
+const char *overlay_ids_hint(int r)
+{
+	if ((r != -EACCES && r != -EPERM) || process_is_admin())
+		return "";
+	return " (it may hold files of subordinate ids: 'shale unshare' maps them)";
 }
 
 int overlay_opts_check(const struct shale_opts *opts, bool is_commit,
@@ -228,9 +236,6 @@ static int configure(struct overlay *ov, const char *const *config,
 	return r;
 }
 
-/* Whether overlayfs must keep its marks in user.*, as in a namespace of ours
- * where trusted.* is the initial one's alone.
- */
 static bool in_user_namespace(void)
 {
 	char map[64], *next;
@@ -242,6 +247,15 @@ static bool in_user_namespace(void)
 	map[n] = '\0';
 	return strtoul(map, &next, 10) != 0 || strtoul(next, &next, 10) != 0 ||
 	       strtoul(next, &next, 10) != UINT32_MAX;
+}
+
+/*
+ * Whether overlayfs must keep its marks in user.*: trusted.* is the initial
+ * namespace's alone.  A user outside of any can mount in one of his own only.
+ */
+static bool wants_userxattr(void)
+{
+	return in_user_namespace() || (geteuid() != 0 && !process_is_admin());
 }
 
 static int open_as(const struct driver *driver, const struct shale_host *host,
@@ -263,7 +277,7 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	ov->room_fd[ROOM_ACTIVE] = ov->room_fd[ROOM_SNAPSHOTS] = -1;
 	ov->durability = DURABLE_LAYER;
 	ov->lock_timeout_ms = -1;
-	ov->userxattr = in_user_namespace();
+	ov->userxattr = wants_userxattr();
 	ov->kernel_takes = options_probe_kernel(OPTIONS_MODULE_DIR);
 	ov->cache = cache_new();
 	ov->root_path = strdup(root_path);

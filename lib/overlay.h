@@ -42,7 +42,7 @@ struct overlay {
 	bool slow_chown;      /* copy layers that can't be mounted idmapped */
 	atomic_int can_map;   /* whether they can: 1, -1, 0 not known yet */
 	bool always_manifest; /* each commit writes one */
-	bool userxattr;	      /* we are in a user namespace of our own */
+	bool userxattr;	      /* overlays keep their marks in user.* */
 	struct cache *cache;
 };
 
@@ -75,6 +75,9 @@ static inline int overlay_stop(void *ov)
 
 /** overlay_warn - a line for the host's log; takes no ownership */
 void overlay_warn(const struct overlay *ov, const struct shale_error *error);
+
+/** overlay_ids_hint - what to do about a file that is not ours; else "" */
+const char *overlay_ids_hint(int r);
 
 /**
  * overlay_opts_check - refuse what this version does not know

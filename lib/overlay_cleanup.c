@@ -105,8 +105,8 @@ static int clean_trash(struct cleaning *cleaning, const char *name)
 	int r = fs_remove_tree(ov->trash_fd, name, overlay_stop, ov);
 
 	if (r < 0)
-		return error_errno(cleaning->err, -r, "delete '%s/trash/%s'",
-				   ov->root_path, name);
+		return error_errno(cleaning->err, -r, "delete '%s/trash/%s'%s",
+				   ov->root_path, name, overlay_ids_hint(r));
 	cleaning->removed++;
 	return 0;
 }

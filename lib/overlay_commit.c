@@ -163,7 +163,8 @@ int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
 	int r = usage_measure(c->ov, fs_fd, &usage);
 
 	if (r < 0)
-		return error_errno(err, -r, "measure it");
+		return error_errno(err, -r, "measure it%s",
+				   overlay_ids_hint(r));
 	/* Before the sync, while what was written is in memory still. */
 	if (c->has_manifest)
 		r = manifest_store(c->ov, dir_fd, fs_fd, parent_id, err);
@@ -171,7 +172,7 @@ int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
 		return r;
 	r = durable ? sync_tree(fs_fd) : 0;
 	if (r < 0)
-		return error_errno(err, -r, "sync it");
+		return error_errno(err, -r, "sync it%s", overlay_ids_hint(r));
 	r = usage_store(dir_fd, &usage);
 	if (r == 0)
 		r = facts_write(dir_fd, SHALE_KIND_COMMITTED, c->name,

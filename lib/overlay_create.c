@@ -254,7 +254,9 @@ static int build(struct creation *creation, const struct staged *staged,
 	if (r == 0 && creation->ov->durability == DURABLE_ALL &&
 	    fsync(staged->fd) < 0)
 		r = -errno;
-	return r < 0 ? error_errno(err, -r, "build it in staging") : 0;
+	return r < 0 ? error_errno(err, -r, "build it in staging%s",
+				   overlay_ids_hint(r))
+		     : 0;
 }
 
 static int check_under_lock(const struct creation *creation,

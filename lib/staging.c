@@ -177,7 +177,7 @@ void trash_empty(struct overlay *ov, const char *name)
 	r = fs_remove_tree(ov->trash_fd, name, overlay_stop, ov);
 	if (r == 0)
 		return;
-	(void)error_errno(&error, -r, "delete '%s/trash/%s'", ov->root_path,
-			  name);
+	(void)error_errno(&error, -r, "delete '%s/trash/%s'%s", ov->root_path,
+			  name, overlay_ids_hint(r));
 	overlay_warn(ov, &error);
 }

@@ -196,8 +196,8 @@ static int measure_own(struct overlay *ov, const struct record *record,
 	r = usage_measure(ov, fd, ret);
 	if (r == -ENOENT)
 		return r;
-	return r < 0 ? error_errno(err, -r, "measure 'active/%s/fs'",
-				   record->id)
+	return r < 0 ? error_errno(err, -r, "measure 'active/%s/fs'%s",
+				   record->id, overlay_ids_hint(r))
 		     : 0;
 }
 

@@ -56,25 +56,25 @@ by_hand()
 	ok "$call: remove" on_store remove v
 }
 
-# container [JQ]: runs one on `two`
+# container: runs one on `two`
 container()
 {
 	bundle "$call" 'cat /changed /kept; echo x >/new' \
-		"parent(\"two\") | hook(\"prestart\") |
-		hook(\"poststop\") | ${1:-.}"
+		'parent("two") | hook("prestart") | hook("poststop")'
 	run runc run --bundle "$B" "$call"
 }
 
 runs()
 {
-	container "$@"
+	container
 	is "$status $out" $'0 second\nbase' "$call: a container on both layers"
 	is "$(active_keys)" '' "$call: and nothing is left"
 }
 
+# does_not_run REGEX
 does_not_run()
 {
-	container "${@:2}"
+	container
 	refused "$call: a container is refused" "$1"
 	is "$(active_keys)" '' "$call: and nothing is left"
 }
