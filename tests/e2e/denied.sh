@@ -64,14 +64,14 @@ container()
 	run runc run --bundle "$B" "$call"
 }
 
-runs()
+sees_both()
 {
 	container
 	is "$status $out" $'0 second\nbase' "$call: a container on both layers"
 	is "$(active_keys)" '' "$call: and nothing is left"
 }
 
-# does_not_run REGEX
+# does_not_run REGEX: it is refused
 does_not_run()
 {
 	container
@@ -81,19 +81,22 @@ does_not_run()
 
 without fsopen
 by_hand
-runs
+sees_both
 without move_mount
 by_hand
 does_not_run 'no move_mount\(2\) here \(Linux 5\.2\).*shale mount KEY DIR'
 without open_tree
 by_hand
-runs
+sees_both
+without fsopen,open_tree
+by_hand
+does_not_run 'no open_tree\(2\) here.*Linux 5\.2'
 without openat2
 by_hand
 does_not_run 'no openat2\(2\) here \(Linux 5\.6\).*shale mount KEY DIR'
 without mount_setattr
 by_hand
-runs
+sees_both
 without fsopen,open_tree,move_mount,openat2,mount_setattr
 by_hand
 done_testing

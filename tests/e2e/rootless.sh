@@ -188,8 +188,10 @@ settings()
 			as shale mounts k
 	done
 	echo '{"mount_options": ["volatile"]}' >"$file"
-	ok "$name: volatile can be had" inside 'shale mount k ~/mnt
-		grep " $HOME/mnt .*volatile" /proc/self/mountinfo'
+	ok "$name: volatile can be had" inside 'shale prepare v two
+		shale mount v ~/mnt
+		grep " $HOME/mnt .*volatile" /proc/self/mountinfo
+		shale umount ~/mnt; shale remove v'
 	chmod 666 "$file"
 	refuses "$name: a configuration that others may write is refused" \
 		"'$file': its group or others may write it" as shale ls
@@ -286,6 +288,9 @@ layers
 told 'one id alone is mapped, and that is said' \
 	'only your own ids are mapped, since /etc/subuid' \
 	as shale unshare true
+ok 'unshare of util-linux does the same' as unshare -rm sh -c \
+	'shale prepare k two && shale mount k ~/mnt && cat ~/mnt/kept &&
+	shale umount ~/mnt && shale remove k'
 refuses 'another id can not be had' 'Invalid argument' \
 	inside 'touch ~/file; chown 1:1 ~/file'
 mounted_elsewhere
