@@ -209,7 +209,9 @@ settings()
 	ok "$name: and made" test -d "$home/new/data/shale/active"
 }
 
-# bundle_for RUNTIME JQ: in ~/b, a rootless one, whose root is ~/b/rootfs
+# bundle_for RUNTIME JQ: in ~/b, a rootless one, whose root is ~/b/rootfs.  The
+# leak checker of a sanitized hook looks for itself in /proc, which is still of
+# another pid namespace.
 bundle_for='rm -rf ~/b; mkdir -p ~/b/rootfs; cd ~/b; runc spec --rootless
 	jq --arg hook "$hook" --arg store "$HOME/.local/share/shale" \
 		--arg libs "$LD_LIBRARY_PATH" ".process.terminal = false |
@@ -219,7 +221,8 @@ bundle_for='rm -rf ~/b; mkdir -p ~/b/rootfs; cd ~/b; runc spec --rootless
 		.annotations[\"run.oci.hooks.stderr\"] = \"$HOME/hook.err\" |
 		def hook(\$s): .hooks[\$s] += [{path: \$hook,
 			args: [\"shale-hook\", \$s, \"--root\", \$store],
-			env: [\"LD_LIBRARY_PATH=\" + \$libs]}];
+			env: [\"LD_LIBRARY_PATH=\" + \$libs,
+				\"ASAN_OPTIONS=detect_leaks=0\"]}];
 		def stage(\$s): hook(\$s) | hook(\"poststop\") |
 			.annotations[\"org.shale.parent\"] = \"two\";
 		def inherit: del(.linux.uidMappings, .linux.gidMappings) |
@@ -264,7 +267,8 @@ hooks()
 		'runc createContainer inherit' 'crun createContainer inherit'; do
 		# shellcheck disable=SC2086
 		in_hook $one
-		is "$status $out" $'0 second\nbase\n0' "$name: hook: $one"
+		is "$status $out" $'0 second\nbase\n0' \
+			"$name: hook: $one" || diag "$err"
 		is "$(as shale --json active | jq -r '.[].name')" '' \
 			"$name: hook: $one: no key is left"
 	done
