@@ -58,6 +58,12 @@ static bool fsmount_is_first(void)
 	return mount_fsmount_is_here() && !is_denied("move_mount");
 }
 
+/* The engine that an overlay of this test goes to. */
+static bool by_fsmount(void **state)
+{
+	return !strcmp(*state, "fsmount") && fsmount_is_first();
+}
+
 static bool fsmount_can_all(void)
 {
 	return fsmount_is_first() && !is_denied("mount_setattr");
@@ -446,9 +452,7 @@ static void unknown_option_is_refused(void **state)
 	(void)state;
 	make_layers(1, "");
 	assert_refused(mount_rw(1, "", "nonsense=1", NULL), EINVAL,
-		       !strcmp(*state, "fsmount") && fsmount_is_first()
-			       ? "nonsense"
-			       : "kernel");
+		       by_fsmount(state) ? "nonsense" : "kernel");
 	assert_nothing_mounted();
 }
 
@@ -497,7 +501,7 @@ static void context_reaches_the_kernel_in_its_own_form(void **state)
 		/* A kernel that has none says so, and mounts nothing. */
 		if (mount_rw(2, "", cases[i].asked, NULL) == 0)
 			assert_int_equal(umount(at("m")), 0);
-		assert_string_equal(context_seen, !strcmp(*state, "fsmount")
+		assert_string_equal(context_seen, by_fsmount(state)
 							  ? cases[i].fsmount
 							  : cases[i].libmount);
 	}
