@@ -16,6 +16,7 @@
 #include "error.h"
 #include "idmap.h"
 #include "number.h"
+#include "runtime.h"
 #include "scope.h"
 
 void mapping_clear(struct mapping *mapping)
@@ -25,6 +26,24 @@ void mapping_clear(struct mapping *mapping)
 	mapping->path = NULL;
 }
 
+static bool is_identity(const struct idmap *map)
+{
+	for (size_t i = 0; i < map->count; i++)
+		if (map->ranges[i].inside != map->ranges[i].outside)
+			return false;
+	return true;
+}
+
+/*
+ * In a user namespace of ours nothing can be mounted mapped, and what a
+ * runtime without root makes by default, 0 to 0, needs no mapping.
+ */
+static bool is_none(const struct idmaps *maps)
+{
+	return runtime_is_mapped(0) && is_identity(maps->uid) &&
+	       is_identity(maps->gid);
+}
+
 /* Checks them, and brings each into the one form that a mapping has. */
 static int settle(const char *uid, const char *gid, struct mapping *ret,
 		  struct shale_error *err)
@@ -32,7 +51,7 @@ static int settle(const char *uid, const char *gid, struct mapping *ret,
 	auto_idmaps maps = { NULL, NULL };
 	int r = idmaps_parse(uid, gid, &maps, err);
 
-	if (r < 0 || !maps.uid)
+	if (r < 0 || !maps.uid || is_none(&maps))
 		return r;
 	ret->uid = idmap_format(maps.uid);
 	ret->gid = idmap_format(maps.gid);
@@ -204,7 +223,7 @@ int mapping_of_process(long pid, struct mapping *ret, struct shale_error *err)
 	r = read_map(pid, "uid_map", &maps.uid, err);
 	if (r == 0)
 		r = read_map(pid, "gid_map", &maps.gid, err);
-	if (r < 0)
+	if (r < 0 || is_none(&maps))
 		return r;
 	ret->uid = idmap_format(maps.uid);
 	ret->gid = idmap_format(maps.gid);
