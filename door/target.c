@@ -177,6 +177,34 @@ static int find(int root_fd, const struct target *target, char path[PATH_MAX])
 	return -ELOOP;
 }
 
+static int refuse_link(const char *path, struct shale_error *err)
+{
+	return error_fail(
+		err, ELOOP,
+		"the image has a link at '%s', which would lead the mount there elsewhere",
+		path);
+}
+
+int target_check_fixed(int root_fd, struct shale_error *err)
+{
+	static const char *const fixed[] = { "/proc", "/sys", "/dev" };
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++) {
+		int fd = target_look(root_fd, fixed[i],
+				     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
+
+		if (fd == -ELOOP)
+			return refuse_link(fixed[i], err);
+		if (fd < 0 && fd != -ENOENT)
+			return error_errno(err, -fd,
+					   "look at '%s' in the image",
+					   fixed[i]);
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	return 0;
+}
+
 int target_open(int root_fd, const struct target *target,
 		struct shale_error *err)
 {
@@ -193,10 +221,7 @@ int target_open(int root_fd, const struct target *target,
 	if (fd == -ENOTSUP)
 		return target_check(err);
 	if (fd == -ELOOP && target->is_strict)
-		return error_fail(
-			err, ELOOP,
-			"the image has a link at '%s', which would lead the mount there elsewhere",
-			target->path);
+		return refuse_link(target->path, err);
 	if (fd == -ENOTDIR || fd == -EISDIR)
 		return error_fail(
 			err, -fd,

@@ -47,6 +47,17 @@ int target_open(int root_fd, const struct target *target,
 int target_check(struct shale_error *err);
 
 /**
+ * target_check_fixed - see that /proc, /sys and /dev of an image are no links
+ *
+ * A runtime that makes nodes or links below them by path, before its pivot,
+ * makes them where an image's link leads on the host (runc 1.1.5, /dev).
+ * So every door asks before a runtime gets the root.
+ *
+ * Return: 0, -ELOOP, or another errno.
+ */
+int target_check_fixed(int root_fd, struct shale_error *err);
+
+/**
  * target_look - open what is at a path of an image
  * @path:    absolute or not
  * @resolve: RESOLVE_* besides those of fs_open_in_root

@@ -19,6 +19,7 @@
 #include "rootmount.h"
 #include "runtime.h"
 #include "scope.h"
+#include "target.h"
 
 #define ID_LEN 64 /* of podman's containers, in hex */
 
@@ -174,6 +175,8 @@ static int mount_root(struct creation *c, struct shale_store *store,
 	int r = rootmount_make(store, c->key, c->bundle.mount_label,
 			       c->bundle.annotations.is_view, &root_fd, err);
 
+	if (r == 0)
+		r = target_check_fixed(root_fd, err);
 	/* Before it is attached, since nothing else would know it then. */
 	if (r == 0)
 		r = attachment_record(&c->attachment, c->hook->config->root,

@@ -29,6 +29,7 @@
 #include "rootmount.h"
 #include "runtime.h"
 #include "scope.h"
+#include "target.h"
 
 /**
  * struct creation - what one call knows of its container
@@ -274,6 +275,8 @@ static int mount_key(struct creation *c, struct shale_store *store,
 	int r = rootmount_make(store, c->mounted.key, c->bundle.mount_label,
 			       c->bundle.annotations.is_view, &fd, err);
 
+	if (r == 0)
+		r = target_check_fixed(fd, err);
 	return r < 0 ? r : mounted_attach(&c->mounted, fd, c->target_fd, err);
 }
 

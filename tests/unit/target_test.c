@@ -166,6 +166,28 @@ static void strict_destinations_have_no_link_at_all(void **state)
 		 at("image/dev/x"));
 }
 
+static void fixed_directories_are_no_links(void **state)
+{
+	static const char *const names[] = { "/proc", "/sys", "/dev" };
+	auto_fd root = image();
+
+	(void)state;
+	assert_int_equal(target_check_fixed(root, &why), 0);
+	make_dir(at("image/dev"));
+	make_file(at("image/sys"), ""); /* the runtime's to refuse */
+	assert_int_equal(target_check_fixed(root, &why), 0);
+	assert_int_equal(rmdir(at("image/dev")), 0);
+	assert_int_equal(unlink(at("image/sys")), 0);
+	for (size_t i = 0; i < 3; i++) {
+		make_link(at("image%s", names[i]), "../outside");
+		REFUSED(ELOOP, names[i], target_check_fixed(root, &why));
+		assert_int_equal(unlink(at("image%s", names[i])), 0);
+		make_link(at("image%s", names[i]), "dangling");
+		REFUSED(ELOOP, names[i], target_check_fixed(root, &why));
+		assert_int_equal(unlink(at("image%s", names[i])), 0);
+	}
+}
+
 static void the_other_kind_is_refused(void **state)
 {
 	auto_fd root = image();
@@ -229,6 +251,7 @@ int main(void)
 		TEST_IN_DIR(links_in_a_circle_end),
 		TEST_IN_DIR(links_that_grow_for_ever_end),
 		TEST_IN_DIR(strict_destinations_have_no_link_at_all),
+		TEST_IN_DIR(fixed_directories_are_no_links),
 		TEST_IN_DIR(the_other_kind_is_refused),
 		TEST_IN_DIR(names_too_long_are_refused),
 	};
