@@ -81,11 +81,11 @@ report "$(for file in "${sources[@]}" "${scripts[@]}" \
 done)" 'each file starts with its licence'
 
 report "$(grep -nE '[ 	]+$' "${sources[@]}" "${scripts[@]}" "${pages[@]}" \
-	Makefile.am configure.ac ./*.md 2>/dev/null)" \
+	Makefile.am configure.ac ./*.md doc/*.md 2>/dev/null)" \
 	'no line ends in a blank'
 
 report "$(grep -En '/tmp/build|/home/[a-z]' "${sources[@]}" "${scripts[@]}" \
-	"${pages[@]}" Makefile.am configure.ac ./*.md 2>/dev/null |
+	"${pages[@]}" Makefile.am configure.ac ./*.md doc/*.md 2>/dev/null |
 	grep -v '^tests/gate.sh:')" 'no file names the machine it was made on'
 
 what='shellcheck finds nothing'
@@ -97,7 +97,8 @@ fi
 what='codespell finds nothing'
 if has codespell "$what"; then
 	report "$(codespell --quiet-level=2 --skip='*/corpus/*' \
-		"${rooms[@]}" "${scripts[@]}" Makefile.am configure.ac ./*.md man 2>&1)" "$what"
+		"${rooms[@]}" "${scripts[@]}" Makefile.am configure.ac \
+		./*.md doc man 2>&1)" "$what"
 fi
 
 what='mandoc finds nothing'

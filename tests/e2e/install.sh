@@ -51,6 +51,10 @@ for name in podman/shale-precreate podman/shale-poststop \
 		"$STAGE$datadir/shale/hooks.d/$name.json"
 	is "$out" "[\"$libexecdir/shale-hook\",\"${name#*-}\",\"${name#*-}\"]" \
 		"hooks.d/$name.json names the installed hook and its stage"
+	# Without "env" runc gives a hook the environment of the container.
+	run jq -c .hook.env "$STAGE$datadir/shale/hooks.d/$name.json"
+	is "$out" '["PATH=/usr/sbin:/usr/bin:/sbin:/bin"]' \
+		"hooks.d/$name.json gives it an environment of its own"
 done
 
 # ---- pkg-config ----
