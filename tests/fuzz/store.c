@@ -202,7 +202,8 @@ static void ask_about(struct shale_store *store, const char *name)
 	(void)CALL(shale_parent(store, name, parent, &why));
 	(void)CALL(shale_mounts(store, name, read_spec, NULL, &why));
 	(void)CALL(shale_usage(store, name, &usage, &why));
-	(void)CALL(shale_check(store, name, &why));
+	(void)CALL(shale_in_use(store, name, &why));
+	(void)CALL(shale_verify(store, name, NULL, NULL, &why));
 }
 
 static void change(struct shale_store *store, struct bytes *bytes)
@@ -236,7 +237,8 @@ static void change(struct shale_store *store, struct bytes *bytes)
 		(void)CALL(shale_cleanup(store, NULL, &why));
 		break;
 	default:
-		(void)CALL(shale_verify(store, &why));
+		(void)CALL(shale_check(store, who & 1 ? SHALE_CHECK_REPAIR : 0,
+				       NULL, NULL, &why));
 	}
 }
 
@@ -320,6 +322,24 @@ static void make_root(void)
 	make_good();
 }
 
+static int note(void *ctx, const struct shale_finding *finding)
+{
+	REQUIRE(finding->size >= sizeof(*finding));
+	REQUIRE(finding->kind[0] && finding->what[0] && finding->name &&
+		finding->path);
+	++*(int *)ctx;
+	return 0;
+}
+
+static void repair(struct shale_store *store)
+{
+	int findings = 0;
+
+	(void)CALL(shale_check(store, 0, note, &findings, &why));
+	(void)CALL(
+		shale_check(store, SHALE_CHECK_REPAIR, note, &findings, &why));
+}
+
 /* What a stranger does, then what we do. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -341,7 +361,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			change(store, &bytes);
 		(void)CALL(shale_cleanup(store, NULL, &why));
 		check_good(store);
-		(void)CALL(shale_verify(store, &why));
+		repair(store);
+		check_good(store);
 		shale_store_close(store);
 	}
 	drop_fd(&root_fd);
