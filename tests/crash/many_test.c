@@ -30,8 +30,6 @@
 #define OBJECTS_MAX 64
 #define THREADS_PER_OBJECT 8
 #define KILL_EVERY_MS 100
-/* Nobody waits longer for an answer, on a machine with much else to do. */
-#define WAIT_MAX_MS 20000
 
 /* What one thread did, and those that took its place after it died. */
 struct slot {
@@ -48,7 +46,7 @@ struct shared {
 
 struct plan {
 	int processes, threads, objects;
-	int64_t length_ms;
+	int64_t length_ms, wait_max_ms;
 };
 
 static struct plan plan;
@@ -214,7 +212,8 @@ static void do_one(struct worker *worker)
 	event->result = after.result;
 	event->returned_ns = after.returned_ns;
 	__atomic_store_n(&event->is_lost, false, __ATOMIC_RELEASE);
-	if (draw(&worker->random, 200) == 0)
+	/* Of one thread alone: a cleanup looks at all that the others build. */
+	if (slot == 0 && draw(&worker->random, 20) == 0)
 		(void)shale_cleanup(worker->handle, NULL, NULL);
 }
 
@@ -325,7 +324,7 @@ static void kill_now_and_then(void)
 static int wait_for_all(void)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
-	int64_t until = end_ns + WAIT_MAX_MS * INT64_C(1000000);
+	int64_t until = end_ns + plan.wait_max_ms * INT64_C(1000000);
 	int left = 0;
 
 	for (int i = 0; i < plan.processes; i++) {
@@ -414,15 +413,39 @@ static bool has_answer(const struct slot *slot)
 	return false;
 }
 
+/* The longest and the usual wait, by what was called. */
+static void print_waits(const struct history_event *all, size_t count)
+{
+	for (int op = 0; op < HISTORY_OPS; op++) {
+		int64_t longest = 0, sum = 0, calls = 0;
+
+		for (size_t i = 0; i < count; i++) {
+			int64_t wait = all[i].returned_ns - all[i].invoked_ns;
+
+			if (all[i].op != op || all[i].is_lost)
+				continue;
+			calls++;
+			sum += wait;
+			longest = wait > longest ? wait : longest;
+		}
+		print_message("# %-13s %7lld calls, %6lld ms, at most %lld\n",
+			      history_op_name((enum history_op)op),
+			      (long long)calls,
+			      (long long)(calls ? sum / calls / 1000000 : 0),
+			      (long long)longest / 1000000);
+	}
+}
+
 static void check_waits(const struct history_event *all, size_t count)
 {
 	int64_t longest = 0;
-	size_t which = 0, lost = 0;
+	size_t which = 0, lost = 0, last = 0;
 
 	for (size_t i = 0; i < count; i++) {
 		int64_t wait = all[i].returned_ns - all[i].invoked_ns;
 
 		lost += all[i].is_lost;
+		last += all[i].is_lost && all[i].returned_ns > end_ns;
 		if (!all[i].is_lost && wait > longest) {
 			longest = wait;
 			which = i;
@@ -431,7 +454,11 @@ static void check_waits(const struct history_event *all, size_t count)
 	print_message("# longest wait %lld ms, in %s; %zu calls were lost\n",
 		      (long long)longest / 1000000,
 		      count ? history_op_name(all[which].op) : "nothing", lost);
-	assert_true(longest < WAIT_MAX_MS * INT64_C(1000000));
+	print_waits(all, count);
+	if (last)
+		print_message("# %zu calls were still going on at the end\n",
+			      last);
+	assert_true(longest < plan.wait_max_ms * INT64_C(1000000));
 	for (int i = 0; i < plan.processes * plan.threads; i++)
 		if (!has_answer(&shared->slots[i]))
 			fail_msg("thread %d never got an answer", i);
@@ -454,6 +481,7 @@ static void check_store(void)
 	MUST(shale_prepare(store, "a writer", NULL, NULL, &why));
 	MUST(shale_remove(store, "a writer", &why));
 	assert_int_equal(invariants_check(true), 0);
+	MUST(shale_check(store, 0, NULL, NULL, &why));
 	MUST(shale_active(store, remove_one, NULL, &why));
 	check_list(at("store/active"), "");
 	check_list(at("store/staging"), "");
@@ -469,6 +497,12 @@ static void make_plan(void)
 	plan.threads = is_long ? 8 : 4;
 	plan.objects = plan.processes * plan.threads / THREADS_PER_OBJECT;
 	plan.length_ms = is_long ? 180000 : 5000;
+	/*
+	 * flock(2) wakes all who wait, and the first to run has it: of 512
+	 * threads on two shared cores the last had waited 39 s for what takes
+	 * half a second in the mean, of 32 never more than 1.2 s.
+	 */
+	plan.wait_max_ms = is_long ? 120000 : 10000;
 	if (seconds)
 		plan.length_ms = 1000 * strtol(seconds, NULL, 10);
 	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
@@ -493,12 +527,12 @@ static void all_answers_fit_one_order(void **state)
 	all = collect(&count);
 	if (judge(all, count))
 		fail_msg("answers that fit no order");
-	if (left)
-		fail_msg("%d processes wait for ever", left);
 	if (shared->complaints)
 		fail_msg("%d complaints, the first: %s", shared->complaints,
 			 shared->complaint);
 	check_waits(all, count);
+	if (left)
+		fail_msg("%d processes wait for ever", left);
 	free(all);
 	check_store();
 	(void)munmap(shared, sizeof(*shared));
