@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <search.h>
 #include <stdarg.h>
@@ -102,6 +103,7 @@ struct named {
 
 struct manifest {
 	struct overlay *ov;
+	bool marked; /* in libcrypto's queue of errors */
 	EVP_MD *sha256;
 	EVP_MD_CTX *digest;
 	char *buffer, *xattrs, *value;
@@ -135,6 +137,8 @@ static void manifest_end(struct manifest *m)
 	tdestroy(m->linked, named_free);
 	EVP_MD_CTX_free(m->digest);
 	EVP_MD_free(m->sha256);
+	if (m->marked)
+		(void)ERR_pop_to_mark();
 	free(m->buffer);
 	free(m->xattrs);
 	free(m->value);
@@ -151,12 +155,17 @@ static int out_of_memory(const struct manifest *m)
 
 static int manifest_begin(struct manifest *m)
 {
+	/* The queue of errors is the host's: nothing of ours stays in it. */
+	(void)ERR_set_mark(); /* 0 where there is nothing to mark */
+	m->marked = true;
 	m->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	m->digest = EVP_MD_CTX_new();
 	m->buffer = malloc(READ_SIZE);
 	m->xattrs = malloc(XATTRS_MAX);
 	m->value = malloc(XATTRS_MAX);
-	return m->sha256 && m->digest && m->buffer && m->xattrs && m->value
+	return m->sha256 && m->digest && m->buffer && m->xattrs && m->value &&
+			       EVP_DigestInit_ex(m->digest, m->sha256, NULL) ==
+				       1
 		       ? 0
 		       : out_of_memory(m);
 }
@@ -563,16 +572,15 @@ static const char *column(const char *line, int n, size_t *ret_len)
 }
 
 /* The path that a line is about; "" is the root. */
-static void read_path(const char *line, struct text *ret)
+static int read_path(const char *line, struct text *ret)
 {
 	size_t len;
 	const char *word = column(line, 6, &len);
 
 	text_cut(ret, 0);
-	if (len == 1 && *word == '.') {
-		text_add(ret, "", 0);
-		return;
-	}
+	text_add(ret, "", 0);
+	if (len == 1 && *word == '.')
+		len = 0;
 	for (size_t i = 0; i < len; i++) {
 		char c = word[i];
 
@@ -584,6 +592,7 @@ static void read_path(const char *line, struct text *ret)
 		}
 		text_add(ret, &c, 1);
 	}
+	return ret->failed ? -ENOMEM : 0;
 }
 
 /* The order of the walk: a directory, then what is in it, then the next. */
@@ -691,8 +700,9 @@ static int compare_lines(struct comparing *c, const char *path, const char *old,
 	new = column(new, COLUMNS, &new_len);
 	compare_xattrs(&what, old, new, false);
 	compare_xattrs(&what, new, old, true);
-	r = asprintf(&sentence, "it differs in %s",
-		     what.len ? what.bytes : "its record");
+	r = what.failed ? -1
+			: asprintf(&sentence, "it differs in %s",
+				   what.len ? what.bytes : "its record");
 	free(what.bytes);
 	if (r < 0) {
 		sentence = NULL;
@@ -720,7 +730,9 @@ static int compare_entry(void *ctx, const char *path, const char *line)
 	while ((old = next_line(c)) != NULL) {
 		int order, r;
 
-		read_path(old, &c->path);
+		r = read_path(old, &c->path);
+		if (r < 0)
+			return r;
 		order = compare_paths(c->path.bytes, path);
 		if (order > 0)
 			break;
@@ -742,8 +754,10 @@ static int compare_rest(struct comparing *c)
 	int r = 0;
 
 	while (r == 0 && (old = next_line(c)) != NULL) {
-		read_path(old, &c->path);
+		r = read_path(old, &c->path);
 		line_done(c);
+		if (r < 0)
+			return r;
 		r = c->found(c->ctx, "missing", c->path.bytes,
 			     "the manifest has it, and the layer has not");
 	}
