@@ -336,8 +336,8 @@ static void check_whole(struct machine *machine)
 
 	if (shale_active(store, ignore, NULL, &error) < 0 ||
 	    shale_walk(store, ignore, NULL, &error) < 0 ||
-	    shale_check(store, 0, NULL, NULL, &error) < 0 ||
-	    shale_cleanup(store, NULL, &error) < 0)
+	    shale_cleanup(store, NULL, &error) < 0 ||
+	    shale_check(store, 0, NULL, NULL, &error) < 0)
 		damaged(machine, "the store is torn: %s", error.msg);
 	if (invariants_check(false))
 		damaged(machine, "the rules above are broken");
