@@ -12,7 +12,7 @@ needs podman conmon runc jq busybox
 : "${out:=}" "${err:=}" "${status:=0}"
 
 store store
-mkdir "$T/tmp" "$T/empty"
+mkdir "$T/empty"
 # What conmon calls gets neither options of the test nor its environment.
 cat >"$T/shale-runtime" <<END
 #!/bin/sh
@@ -39,8 +39,8 @@ engine()
 {
 	local name=$1
 	shift
-	limited podman --root "$T/podman" --runroot "$T/podman.run" \
-		--tmpdir "$T/tmp" --storage-driver vfs \
+	limited podman --root "$T/podman" --runroot /run/podman \
+		--tmpdir /run/libpod --storage-driver vfs \
 		--cgroup-manager cgroupfs --events-backend none \
 		--runtime "$T/$name" "$@"
 }

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # What the tests of shale-runtime share.  Sourced first: it takes a mount
-# namespace of its own, with a /run/shale of its own, then lib.sh and
-# checks.sh.
+# namespace of its own, then lib.sh and checks.sh, and a /run of its own.
 if [ "$(id -u)" -eq 0 ] && [ -z "${SHALE_OWN_NAMESPACE:-}" ]; then
+	export SHALE_ALONE=yes
 	SHALE_OWN_NAMESPACE=yes exec unshare --mount --propagation private \
 		bash "$0" "$@"
 fi
@@ -13,8 +13,8 @@ here=$(dirname "$0")
 # shellcheck source-path=SCRIPTDIR source=checks.sh disable=SC1091
 . "$here/checks.sh"
 needs_root
-mkdir -p /run/shale
-mount -t tmpfs -o mode=700 none /run/shale
+own_run
+mkdir -m 700 /run/shale
 # crun 1.8.1 refuses hybrid cgroups.
 if [ "$(stat -fc %T /sys/fs/cgroup/unified 2>/dev/null)" = cgroup2fs ]; then
 	umount /sys/fs/cgroup/unified

@@ -344,9 +344,10 @@ esac
 END
 chmod 755 "$T/traps"
 bundle traps x 'parent("two")'
-# With job control, or the shell has INT and QUIT ignored in what it starts.
+# Job control and env, or INT and QUIT are ignored in what the shell starts in
+# the background, or in all that it starts where it was started so itself.
 set -m
-"$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+env --default-signal=INT,QUIT "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	run --bundle "$B" traps </dev/null &
 pid=$!
 set +m
