@@ -26,6 +26,8 @@
  * takes between a rename and the flock that tells of it.
  */
 #define SECOND_LOOK_NS 20000000L
+/* How old a leftover must be. */
+#define FRESH_MS 1000
 
 static int compare_suspects(const void *a, const void *b)
 {
@@ -302,6 +304,25 @@ static bool is_held(int dir_fd, const char *name)
 	return held;
 }
 
+/*
+ * A directory is made before it is flocked, and is in trash/ before who deletes
+ * it has flocked it, and that process may not run for a while in between: what
+ * changed within the last second may be such a one.
+ */
+static bool is_fresh(int dir_fd, const char *name)
+{
+	struct timespec now;
+	struct stat st;
+	int64_t age_ms;
+
+	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    clock_gettime(CLOCK_REALTIME, &now) < 0)
+		return true;
+	age_ms = (int64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000 +
+		 (now.tv_nsec - st.st_ctim.tv_nsec) / 1000000;
+	return age_ms >= 0 && age_ms < FRESH_MS; /* else a clock was set */
+}
+
 static int check_leftover(struct check *c, int dir_fd, const char *name,
 			  const char *room, const char *what, repair_fn *repair)
 {
@@ -316,13 +337,30 @@ static int check_leftover(struct check *c, int dir_fd, const char *name,
 	};
 
 	(void)snprintf(path, sizeof(path), "%s/%s", room, name);
-	return is_held(dir_fd, name) || !is_there(dir_fd, name)
+	return is_fresh(dir_fd, name) || is_held(dir_fd, name) ||
+			       !is_there(dir_fd, name)
 		       ? 0
 		       : check_found(c, &trouble);
 }
 
 static int check_staged(struct check *c, int dir_fd, const char *name)
 {
+	auto_writer writer = WRITER_INIT;
+
+	/* It is let go, and published, under the lock: with that it is held,
+	 * or gone.  (Where the lock is lost nobody publishes.)
+	 */
+	if (c->telling && !is_fresh(dir_fd, name)) {
+		int r = writer_begin(c->ov, &writer, c->err);
+
+		if (r < 0 && r != -EUCLEAN)
+			return r;
+		if (r < 0)
+			error_clear(c->err);
+		if (is_held(dir_fd, name))
+			return 0;
+		writer_end(&writer);
+	}
 	return check_leftover(c, dir_fd, name, "staging",
 			      "who was building it is dead", repair_staged);
 }

@@ -403,8 +403,8 @@ SHALE_API int shale_mounts_exclusive(struct shale_store *store, const char *key,
  * explained is moved to lost+found/ in the store; no content is ever deleted.
  * A finding that was mended says so.  Runs while others use the store: what
  * they are building or taking away is no finding.  Takes the lock for
- * microseconds at a time, and without the flag only where the generation is
- * odd.  @emit calls nothing on @store.
+ * microseconds at a time, and without the flag only before it tells of what is
+ * in staging/.  @emit calls nothing on @store.
  *
  * Return: 0, also where something was found; what @emit returned; -EUCLEAN
  *         (only without @emit), -EINVAL (@flags), -EOPNOTSUPP (the snapshotter

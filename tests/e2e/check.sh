@@ -67,6 +67,7 @@ ln -sfn torn "$S/$k/key.parent"
 rm "$S/$base/usage"
 chmod 755 "$S/$base"
 mkdir "$S/staging/$(id dead)"
+sleep 1.1 # what is younger may be a live process's
 before=$(listing "$S")
 checks 1 "parent-torn: $k/key.parent \(k\): its parent fact is torn: 'shale remove'" \
 	'a torn parent is named, with what to do'
