@@ -123,9 +123,18 @@ static int write_state(int fd, const char *text)
  */
 static void guard(int alive_fd, int state_fd, const char *thaw)
 {
+	const unsigned int low =
+		(unsigned int)(alive_fd < state_fd ? alive_fd : state_fd);
+	const unsigned int high = (unsigned int)(alive_fd + state_fd) - low;
 	char byte;
 
 	(void)setsid(); /* what kills our group spares it */
+	/* Else the host's flocks would outlive the host for a moment. */
+	if (low > 0)
+		(void)syscall(SYS_close_range, 0U, low - 1, 0U);
+	if (high > low + 1)
+		(void)syscall(SYS_close_range, low + 1, high - 1, 0U);
+	(void)syscall(SYS_close_range, high + 1, ~0U, 0U);
 	while (read(alive_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	(void)!pwrite(state_fd, thaw, strlen(thaw), 0);
@@ -147,10 +156,8 @@ static int start_guardian(struct freezer *freezer)
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
-	if (pid == 0) {
-		(void)close(freezer->alive_fd);
+	if (pid == 0)
 		guard(read_fd, freezer->state_fd, freezer->thaw);
-	}
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return -errno;
