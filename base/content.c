@@ -20,7 +20,7 @@
 /* Up to here one read and one write beat asking for holes. */
 #define SMALL (64 * 1024)
 #define COPY_TRIES 10
-/* How often what was appended meanwhile is fetched before a look back. */
+/* How many pieces of what was appended meanwhile are fetched at the most. */
 #define TAIL_TRIES 100
 #define BLOCK_BYTES 512 /* of st_blocks */
 
@@ -176,54 +176,77 @@ static int copy_range(struct content *content, int from_fd, int to_fd, off_t at,
 }
 
 /*
- * From front to end, and on until the end stays where it is; @last is then
- * the moment after it was read last.
+ * A read that comes back short has met the end: at that moment the file was
+ * @at + n long, however fast it grows.  An error would come back short, too,
+ * and as an error only the next time.
+ */
+static int copy_tail(struct content *content, int from_fd, int to_fd, off_t at,
+		     off_t *ret_size)
+{
+	for (int try = 0; try < TAIL_TRIES; try++) {
+		ssize_t n = pread(from_fd, content->buffer, PIECE, at);
+		int r;
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n < 0)
+			continue;
+		r = write_at(to_fd, content->buffer, (size_t)n, at);
+		if (r < 0)
+			return r;
+		at += n;
+		if (n == PIECE)
+			continue;
+		if (n > 0 && pread(from_fd, content->buffer, 1, at) < 0)
+			return -errno;
+		*ret_size = at;
+		return 1;
+	}
+	return 0;
+}
+
+/*
+ * From front to end; @ret_size is how long the file was when its end was met.
+ * 0 where it grows faster than it is read.
  */
 static int copy_to_the_end(struct content *content, int from_fd, int to_fd,
-			   const struct fs_moment *before,
-			   struct fs_moment *last)
+			   const struct stat *st, off_t *ret_size)
 {
-	const struct stat *st = &before->st;
-	off_t size = st->st_size, at = 0;
-	int r = 0;
+	const off_t size = st->st_size;
+	int r;
 
-	if (size <= SMALL && st->st_blocks * BLOCK_BYTES >= size) {
+	if (size <= SMALL && st->st_blocks * BLOCK_BYTES >= size)
 		r = copy_piecewise(content, from_fd, to_fd, 0, size);
-		at = size;
-	}
-	for (int try = 0; r == 0 && try < TAIL_TRIES; try++) {
-		if (at < size)
-			r = copy_range(content, from_fd, to_fd, at, size);
-		at = size;
-		if (r == 0)
-			r = fs_moment_take(from_fd, last);
-		size = last->st.st_size;
-		if (r < 0 || size <= at)
-			break;
-	}
-	return r < 0 ? r : last->st.st_size == at;
+	else
+		r = copy_range(content, from_fd, to_fd, 0, size);
+	return r < 0 ? r : copy_tail(content, from_fd, to_fd, size, ret_size);
 }
 
 /*
  * Whole is what was read between two equal moments.  It is also whole as of
- * @last when the file was then as long as the copy, and a look back finds all
- * before that unchanged: a log that grows passes so, whatever is appended.
+ * the moment when its end was met, when a look back finds all before that
+ * unchanged: a log that grows passes so, whatever is appended.
  */
 static int copy_whole(struct content *content, int from_fd, int to_fd)
 {
 	for (int try = 0; try < COPY_TRIES; try++) {
 		struct fs_moment before, last;
-		int r = 0;
+		off_t size = 0;
+		int r;
 
 		if (try > 0 && ftruncate(to_fd, 0) < 0)
 			return -errno;
 		r = fs_moment_take(from_fd, &before);
 		if (r == 0)
-			r = copy_to_the_end(content, from_fd, to_fd, &before,
-					    &last);
+			r = copy_to_the_end(content, from_fd, to_fd, &before.st,
+					    &size);
+		if (r == 1 && fs_moment_take(from_fd, &last) < 0)
+			return -errno;
 		if (r == 1 && !fs_moment_same(&before, &last))
-			r = content_compare(content, from_fd, to_fd,
-					    last.st.st_size);
+			r = last.st.st_size < size
+				    ? 0
+				    : content_compare(content, from_fd, to_fd,
+						      size);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
