@@ -10,35 +10,42 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+struct ring {
+	struct ring *next, *before;
+};
+
 struct block {
-	struct block *next, *before;
+	struct ring ring;
 	max_align_t data[];
 };
 
 struct memory {
-	struct block ring;
+	struct ring ring;
 	jmp_buf out;
 };
 
 static struct block *block_of(void *data)
 {
-	return (struct block *)((char *)data - offsetof(struct block, data));
+	void *block = (char *)data - offsetof(struct block, data);
+
+	return block;
 }
 
 static void *link_in(struct memory *memory, struct block *block)
 {
+	struct ring *first = memory->ring.next;
+
 	if (!block)
 		longjmp(memory->out, 1);
-	block->next = memory->ring.next;
-	block->before = &memory->ring;
-	block->next->before = memory->ring.next = block;
+	block->ring = (struct ring){ first, &memory->ring };
+	first->before = memory->ring.next = &block->ring;
 	return block->data;
 }
 
 static void link_out(struct block *block)
 {
-	block->before->next = block->next;
-	block->next->before = block->before;
+	block->ring.before->next = block->ring.next;
+	block->ring.next->before = block->ring.before;
 }
 
 static void *allocate(void *ctx, size_t size)
@@ -69,13 +76,25 @@ static void *resize(void *ctx, void *data, size_t size)
 	return link_in(ctx, bigger);
 }
 
+/* A function of its own, whose variables longjmp leaves as they are. */
+static int run(struct memory *memory,
+	       int (*work)(void *ctx, yajl_alloc_funcs *memory), void *ctx)
+{
+	yajl_alloc_funcs funcs = { allocate, resize, release, memory };
+
+	return setjmp(memory->out) == 0 ? work(ctx, &funcs) : -ENOMEM;
+}
+
 int yajl_memory_run(int (*work)(void *ctx, yajl_alloc_funcs *memory), void *ctx)
 {
 	struct memory memory = { .ring = { &memory.ring, &memory.ring } };
-	yajl_alloc_funcs funcs = { allocate, resize, release, &memory };
-	int r = setjmp(memory.out) == 0 ? work(ctx, &funcs) : -ENOMEM;
+	int r = run(&memory, work, ctx);
 
-	while (memory.ring.next != &memory.ring)
-		release(&memory, memory.ring.next->data);
+	while (memory.ring.next != &memory.ring) {
+		struct ring *first = memory.ring.next;
+
+		memory.ring.next = first->next;
+		free(first); /* the first member of its block */
+	}
 	return r;
 }

@@ -55,7 +55,9 @@ static const struct {
 
 static char **fact_slot(struct mounted *mounted, size_t i)
 {
-	return (char **)((char *)mounted + facts[i].at);
+	void *slot = (char *)mounted + facts[i].at;
+
+	return slot;
 }
 
 void mounted_clear(struct mounted *mounted)
