@@ -28,6 +28,8 @@
 #define SLOTS_MAX (PROCESSES_MAX * THREADS_MAX)
 #define EVENTS_MAX 16384
 #define OBJECTS_MAX 64
+/* Of how many objects one may have more calls at once than can be searched. */
+#define GIVEN_UP_ONE_IN 50
 #define THREADS_PER_OBJECT 8
 #define KILL_EVERY_MS 100
 
@@ -402,7 +404,8 @@ static int judge(const struct history_event *all, size_t count)
 		      objects, broken);
 	if (given_up)
 		print_message("# %d searches were given up\n", given_up);
-	return broken + given_up;
+	/* No verdict is none: the others speak, unless those are many. */
+	return broken + (given_up * GIVEN_UP_ONE_IN > objects ? given_up : 0);
 }
 
 static bool has_answer(const struct slot *slot)

@@ -65,12 +65,14 @@ calls=$opening,$changing,$mounting
 # name in an open directory, or ours; mounts go from descriptor to descriptor.
 escapes()
 {
-	awk -v ours="$T/" -v stage="$STAGE/" '
+	awk -v ours="$T/" -v stage="$STAGE/" \
+		-v libdir="${libdir:-/usr/local/lib}/" '
 	function is_ours(path) {
 		return index(path, ours) == 1 || path ~ "^/run/shale(/|$)"
 	}
 	function is_read(path) {
 		return is_ours(path) || index(path, stage) == 1 ||
+			index(path, libdir) == 1 || # the linker looks there
 			path ~ "^/(proc|lib|lib64|usr/lib|sys/fs/cgroup)(/|$)" ||
 			path ~ "^/etc/(ld\\.so|shale/|ssl/|nsswitch|passwd)" ||
 			path ~ "^/(dev/null|run|)$"
