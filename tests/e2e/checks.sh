@@ -295,9 +295,10 @@ odd_images()
 	if type -P script >/dev/null; then
 		bundle "tty-$stage" 'tty && echo has-tty >/dev/console' \
 			'parent("two") | .process.terminal = true'"$with"
+		# script asks $SHELL, and only bash knows exported functions.
 		export -f limited runc crun
 		export T
-		ok "$label: a terminal" script -qec \
+		ok "$label: a terminal" env SHELL="$BASH" script -qec \
 			"$runtime run --bundle $B tty-$stage" /dev/null
 		like "$out" "/dev/pts/0.*has-tty" "$label: and its console"
 	else
