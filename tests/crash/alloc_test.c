@@ -16,8 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "invariants.h"
-#include "operations.h"
+#include "each.h"
 #include "picture.h"
 
 /* ---- malloc ---- */
@@ -84,8 +83,6 @@ struct told {
 	struct shale_error error, error_again;
 };
 
-static unsigned long points;
-
 static struct shale_store *begin(const struct operation *operation)
 {
 	return operation->opens ? NULL : world_handle();
@@ -149,18 +146,8 @@ static void run_child(const struct operation *operation, long fail_at,
 
 /* ---- judging ---- */
 
-static void clean(void)
-{
-	struct shale_store *next = world_handle();
-
-	MUST(shale_cleanup(next, NULL, &why));
-	close_handle(next);
-}
-
 static void judge(const struct told *told, const char *after, const char *where)
 {
-	char *now;
-
 	if (told->r != 0 && (told->error.code != -told->r || !*told->error.msg))
 		fail_msg("%s: returned %d, code %d: '%s'", where, told->r,
 			 told->error.code, told->error.msg);
@@ -170,14 +157,7 @@ static void judge(const struct told *told, const char *after, const char *where)
 	if (told->leaked != 0)
 		fail_msg("%s: %s: %ld allocations leaked", where,
 			 told->error.msg, told->leaked);
-	clean();
-	now = picture_take(true);
-	if (strcmp(now, after) != 0)
-		fail_msg("%s: %s: it is %s", where, told->error.msg,
-			 picture_difference(now, after));
-	if (invariants_check(false))
-		fail_msg("%s: the rules above are broken", where);
-	free(now);
+	each_check_world(after, where, told->error.msg);
 }
 
 static void fail_everywhere(const struct operation *operation,
@@ -197,48 +177,27 @@ static void fail_everywhere(const struct operation *operation,
 		run_child(operation, n, told, where);
 		if (told->made < n)
 			break;
-		points++;
+		each_point();
 		judge(told, after, where);
 	}
 	free(after);
 }
 
-static void run_operation(void **state)
+static void run_operation(const struct operation *operation)
 {
-	const struct operation *operation = *state;
 	struct told *told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_true(told != MAP_FAILED);
-	if (operation->mounts)
-		needs_mounts();
 	fail_everywhere(operation, told);
 	(void)munmap(told, sizeof(*told));
 }
 
-static int run_all(const char *filter)
-{
-	struct CMUnitTest tests[64];
-	char names[64][128];
-	int failed;
-
-	for (size_t i = 0; i < operation_count; i++) {
-		(void)snprintf(names[i], sizeof(names[i]),
-			       "each allocation fails once: %s",
-			       operations[i].name);
-		tests[i] = (struct CMUnitTest){ names[i], run_operation,
-						setup_dir, teardown,
-						(void *)&operations[i] };
-	}
-	if (filter)
-		cmocka_set_test_filter(filter);
-	failed = run_group("alloc", tests, operation_count, NULL, NULL);
-	(void)printf("# %lu points\n", points);
-	return failed;
-}
-
-/* An argument picks tests by a pattern: '*commit*'. */
 int main(int argc, char **argv)
 {
-	return world_run(run_all, argc > 1 ? argv[1] : NULL);
+	static const struct trial trial = { "alloc",
+					    "each allocation fails once",
+					    run_operation, false };
+
+	return each_main(&trial, argc, argv);
 }

@@ -15,8 +15,7 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
-#include "invariants.h"
-#include "operations.h"
+#include "each.h"
 #include "picture.h"
 #include "text.h"
 #include "tracer.h"
@@ -86,8 +85,6 @@ struct child {
 	struct told *told;
 	int turn; /* which errno of several */
 };
-
-static unsigned long points;
 
 /* Twice where the first time is what fails. */
 static int count_fds(void)
@@ -172,18 +169,9 @@ static bool has_happened_all_the_same(const struct told *told)
 	return strstr(told->error.msg, ", but to sync ") != NULL;
 }
 
-static void clean(void)
-{
-	struct shale_store *next = world_handle();
-
-	MUST(shale_cleanup(next, NULL, &why));
-	close_handle(next);
-}
-
 static void judge(const struct told *told, const char *after, const char *where)
 {
 	bool happened = told->r == 0 || has_happened_all_the_same(told);
-	char *now;
 
 	if (told->r != 0)
 		check_sentence(told, where);
@@ -194,14 +182,7 @@ static void judge(const struct told *told, const char *after, const char *where)
 	if (told->r != 0 && !happened && told->again != 0)
 		fail_msg("%s: %s; and at the second try: %s", where,
 			 told->error.msg, told->error_again.msg);
-	clean();
-	now = picture_take(true);
-	if (strcmp(now, after) != 0)
-		fail_msg("%s: %s: it is %s", where, told->error.msg,
-			 picture_difference(now, after));
-	if (invariants_check(false))
-		fail_msg("%s: the rules above are broken", where);
-	free(now);
+	each_check_world(after, where, told->error.msg);
 }
 
 static bool fail_once(const struct operation *operation, unsigned long n,
@@ -253,7 +234,7 @@ static void fail_everywhere(const struct operation *operation,
 			}
 			if (!result.error)
 				break;
-			points++;
+			each_point();
 			(void)snprintf(where, sizeof(where),
 				       "%s, call %lu (number %ld) fails: %s",
 				       operation->name, n, result.call,
@@ -270,43 +251,20 @@ static void fail_everywhere(const struct operation *operation,
 	}
 }
 
-static void run_operation(void **state)
+static void run_operation(const struct operation *operation)
 {
-	const struct operation *operation = *state;
 	struct told *told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	assert_true(told != MAP_FAILED);
-	if (!tracer_is_here())
-		skip_because("the registers of this machine are not known");
-	if (operation->mounts)
-		needs_mounts();
 	fail_everywhere(operation, told);
 	(void)munmap(told, sizeof(*told));
 }
 
-static int run_all(const char *filter)
-{
-	struct CMUnitTest tests[64];
-	char names[64][128];
-	int failed;
-
-	for (size_t i = 0; i < operation_count; i++) {
-		(void)snprintf(names[i], sizeof(names[i]),
-			       "each call fails once: %s", operations[i].name);
-		tests[i] = (struct CMUnitTest){ names[i], run_operation,
-						setup_dir, teardown,
-						(void *)&operations[i] };
-	}
-	if (filter)
-		cmocka_set_test_filter(filter);
-	failed = run_group("fail", tests, operation_count, NULL, NULL);
-	(void)printf("# %lu points\n", points);
-	return failed;
-}
-
-/* An argument picks tests by a pattern: '*commit*'. */
 int main(int argc, char **argv)
 {
-	return world_run(run_all, argc > 1 ? argv[1] : NULL);
+	static const struct trial trial = { "fail", "each call fails once",
+					    run_operation, true };
+
+	return each_main(&trial, argc, argv);
 }

@@ -10,12 +10,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "each.h"
 #include "invariants.h"
-#include "operations.h"
 #include "picture.h"
 #include "tracer.h"
-
-static unsigned long points;
 
 struct child {
 	const struct operation *operation;
@@ -47,16 +45,6 @@ static void run_once(const struct operation *operation, enum tracer_deed deed,
 	tracer_run(&plan, begin, act, &child, ret);
 }
 
-static void clean(void)
-{
-	const char *const config[] = { "any_filesystem", "yes", NULL };
-	struct shale_store *next;
-
-	MUST(shale_store_open(at("store"), NULL, config, NULL, &next, &why));
-	MUST(shale_cleanup(next, NULL, &why));
-	shale_store_close(next);
-}
-
 /* The next process's view; the store may not be there yet. */
 static void check_after_death(const char *before, const char *after,
 			      const char *where)
@@ -75,7 +63,7 @@ static void check_after_death(const char *before, const char *after,
 		free(now);
 		now = strdup(after);
 	}
-	clean();
+	world_clean();
 	cleaned = picture_take(true);
 	if (strcmp(now, cleaned) != 0)
 		fail_msg("%s: cleanup changed it: %s", where,
@@ -103,7 +91,7 @@ static void kill_everywhere(const struct operation *operation,
 		run_once(operation, deed, n, &result);
 		if (!result.killed)
 			break;
-		points++;
+		each_point();
 		(void)snprintf(where, sizeof(where),
 			       "%s, killed %s call %lu (number %ld)",
 			       operation->name,
@@ -118,41 +106,17 @@ static void kill_everywhere(const struct operation *operation,
 	free(after);
 }
 
-static void run_operation(void **state)
+static void run_operation(const struct operation *operation)
 {
-	const struct operation *operation = *state;
-
-	if (!tracer_is_here())
-		skip_because("the registers of this machine are not known");
-	if (operation->mounts)
-		needs_mounts();
 	kill_everywhere(operation, TRACER_KILL_AFTER);
 	if (getenv("SHALE_LONG"))
 		kill_everywhere(operation, TRACER_KILL_BEFORE);
 }
 
-static int run_all(const char *filter)
-{
-	struct CMUnitTest tests[64];
-	char names[64][128];
-	int failed;
-
-	for (size_t i = 0; i < operation_count; i++) {
-		(void)snprintf(names[i], sizeof(names[i]),
-			       "killed at every call: %s", operations[i].name);
-		tests[i] = (struct CMUnitTest){ names[i], run_operation,
-						setup_dir, teardown,
-						(void *)&operations[i] };
-	}
-	if (filter)
-		cmocka_set_test_filter(filter);
-	failed = run_group("kill", tests, operation_count, NULL, NULL);
-	(void)printf("# %lu points\n", points);
-	return failed;
-}
-
-/* An argument picks tests by a pattern: '*commit*'. */
 int main(int argc, char **argv)
 {
-	return world_run(run_all, argc > 1 ? argv[1] : NULL);
+	static const struct trial trial = { "kill", "killed at every call",
+					    run_operation, true };
+
+	return each_main(&trial, argc, argv);
 }

@@ -63,6 +63,14 @@ struct shale_store *world_handle(void)
 			 NULL);
 }
 
+void world_clean(void)
+{
+	struct shale_store *next = world_handle();
+
+	MUST(shale_cleanup(next, NULL, &why));
+	close_handle(next);
+}
+
 static void remove_store(void)
 {
 	if (store)

@@ -60,6 +60,9 @@ void world_make(const struct operation *operation);
 /** world_handle - open here/store as the operations want it */
 struct shale_store *world_handle(void);
 
+/** world_clean - what the next `shale cleanup` does */
+void world_clean(void);
+
 /** world_unmount - what an operation left mounted on here/mnt */
 void world_unmount(void);
 
