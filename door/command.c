@@ -210,6 +210,18 @@ static void cut(struct line *line, int from, int count)
 	line->at = from;
 }
 
+/* Go's flags may say it of a switch: --detach=false. */
+static bool is_off(const char *value)
+{
+	static const char *const words[] = { "0",     "f",     "F",
+					     "false", "False", "FALSE" };
+
+	for (size_t i = 0; value && i < sizeof(words) / sizeof(*words); i++)
+		if (!strcmp(value, words[i]))
+			return true;
+	return false;
+}
+
 /*
  * Passes one option and its value.  Returns whether it was unknown and may
  * have its value in the next word.
@@ -228,8 +240,8 @@ static bool pass_option(struct line *line, const struct option_word *table)
 		line->at += line->at < *line->argc;
 	}
 	if (!option->has_value)
-		reading.value = "";
-	if (!reading.value && option->is_exact)
+		reading.value = is_off(reading.value) ? NULL : "";
+	if (!reading.value && option->has_value && option->is_exact)
 		line->command->missing = option->name;
 	line->command->value[option->slot] = reading.value;
 	if (option->slot >= COMMAND_SHALE_RUNTIME)

@@ -99,16 +99,17 @@ static uint64_t hash(const char *runtime, const char *root)
 	return value;
 }
 
+/* Behind the id: "@" and 16 digits. */
+#define ID_MAX (NAME_MAX - sizeof("0123456789abcdef"))
+
 static int record_name(const char *runtime, const char *root, const char *id,
 		       char ret[NAME_MAX + 1])
 {
-	int n;
-
-	if (!id || !*id || *id == '.' || strchr(id, '/'))
+	if (!id || !*id || *id == '.' || strchr(id, '/') || strlen(id) > ID_MAX)
 		return -EINVAL;
-	n = snprintf(ret, NAME_MAX + 1, "%s@%016" PRIx64, id,
-		     hash(runtime, root));
-	return n < 0 || n > NAME_MAX ? -EINVAL : 0;
+	(void)snprintf(ret, NAME_MAX + 1, "%s@%016" PRIx64, id,
+		       hash(runtime, root));
+	return 0;
 }
 
 bool mounted_is_on_record(const char *runtime, const char *root, const char *id)
@@ -360,9 +361,10 @@ int mounted_create(struct mounted *mounted, struct shale_error *err)
 			    mounted->name);
 
 	if (r < 0)
-		return error_fail(err, EINVAL,
-				  "the id '%s' can't be the name of a record",
-				  mounted->id);
+		return error_fail(
+			err, EINVAL,
+			"the id '%s' can't be the name of a record: give one of at most %zu bytes without '/' that does not start with '.'",
+			mounted->id, ID_MAX);
 	r = fill_here(mounted, err);
 	if (r == 0)
 		r = rundir_open(ROOM, &mounted->room_fd, err);

@@ -213,7 +213,7 @@ static int check_same(const struct claim *claim, const struct record *record,
 	if (!is_own(record, claim->owner))
 		return error_fail(
 			err, EEXIST,
-			"key '%s' exists and is not of this container",
+			"key '%s' exists and is not of this container: name another one with the annotation org.shale.key",
 			claim->key);
 	if (strcmp(record->parent, claim->parent) != 0)
 		return error_fail(

@@ -15,17 +15,28 @@
 #include "command.h"
 #include "scope.h"
 
-bool presence_has_no_directory(const char *root, const char *id)
+/* 0, -ENOENT, or another errno: that can't be seen. */
+static int look(const char *root, const char *id)
 {
 	auto_fd fd = -1;
 	struct stat st;
 
 	if (*root != '/' || !*id || strchr(id, '/') || *id == '.')
-		return false;
+		return -EINVAL;
 	fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT;
-	return fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+		return -errno;
+	return fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+bool presence_has_no_directory(const char *root, const char *id)
+{
+	return look(root, id) == -ENOENT;
+}
+
+bool presence_has_directory(const char *root, const char *id)
+{
+	return look(root, id) == 0;
 }
 
 /* Whether `RUNTIME --root ROOT state ID` knows it. */

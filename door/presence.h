@@ -16,6 +16,11 @@
 bool presence_has_no_directory(const char *root, const char *id);
 
 /**
+ * presence_has_directory - a container's directory is surely in a root
+ */
+bool presence_has_directory(const char *root, const char *id);
+
+/**
  * presence_is_gone - a runtime surely has no such container
  * @runtime: path of its program
  *

@@ -17,9 +17,36 @@
 #include "runtime.h"
 #include "scope.h"
 
+#define CONFIG_NAME "config.json"
+
+/* Takes empty components, "." and ".." out of an absolute path. */
+static void straighten(char *path)
+{
+	char *end = path;
+
+	for (const char *at = path; *at;) {
+		size_t len;
+
+		at += strspn(at, "/");
+		len = strcspn(at, "/");
+		if (len == 2 && !strncmp(at, "..", 2)) {
+			while (end > path && *--end != '/')
+				;
+		} else if (len && !(len == 1 && *at == '.')) {
+			*end++ = '/';
+			memmove(end, at, len);
+			end += len;
+		}
+		at += len;
+	}
+	if (end == path)
+		*end++ = '/';
+	*end = '\0';
+}
+
 /*
- * Writes @path without links.  A directory that the runtime has yet to make
- * keeps its name: it will be the same.
+ * Writes @path without links, and in the one spelling that it has when all of
+ * it is there.  What the runtime has yet to make has no links.
  */
 static void settle(const char *path, char ret[PATH_MAX])
 {
@@ -42,6 +69,8 @@ static void settle(const char *path, char ret[PATH_MAX])
 			       real && *tail ? tail : path);
 	else if (snprintf(ret, PATH_MAX, "%s%s", real, tail) >= PATH_MAX)
 		ret[0] = '\0';
+	if (ret[0] && (real || errno == ENOENT))
+		straighten(ret);
 }
 
 static void find_root(struct call *call)
@@ -85,13 +114,13 @@ int call_config(const struct call *call, char ret[PATH_MAX])
 	const char *config = call->command.value[COMMAND_CONFIG];
 	int n;
 
-	if (!config || call->command.kind != RUNTIME_CRUN)
-		config = "config.json";
-	if (*config == '/')
+	/* crun looks for any other name from where it was started. */
+	if (config && call->command.kind == RUNTIME_CRUN &&
+	    strcmp(config, CONFIG_NAME) != 0)
 		n = snprintf(ret, PATH_MAX, "%s", config);
 	else
-		n = snprintf(ret, PATH_MAX, "%s/%s",
-			     bundle && *bundle ? bundle : ".", config);
+		n = snprintf(ret, PATH_MAX, "%s/" CONFIG_NAME,
+			     bundle && *bundle ? bundle : ".");
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 

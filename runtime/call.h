@@ -39,7 +39,8 @@ void call_init(struct call *call, const char *path, int argc, char **argv);
 bool call_is_creating(const struct call *call);
 
 /**
- * call_config - path of the bundle's configuration, from the working directory
+ * call_config - path of the container's configuration, from the working
+ * directory: the bundle's config.json, or what crun's --config names
  *
  * Return: 0 or -ENAMETOOLONG.
  */

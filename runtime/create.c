@@ -121,6 +121,11 @@ static int open_target(struct creation *c, struct shale_error *err)
 
 	c->target_fd = open(c->bundle.rootfs,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (c->target_fd < 0 && errno == ENOTDIR)
+		return error_fail(
+			err, ENOTDIR,
+			"the root '%s' is no directory, or a link to one: name the directory itself",
+			c->bundle.rootfs);
 	if (c->target_fd < 0)
 		return error_errno(err, errno, "open the root '%s'",
 				   c->bundle.rootfs);
@@ -129,9 +134,14 @@ static int open_target(struct creation *c, struct shale_error *err)
 	if (n < 0)
 		return error_errno(err, errno, "read '%s'", link);
 	c->target[n] = '\0';
-	if (flock(c->target_fd, LOCK_EX | LOCK_NB) < 0)
-		return error_errno(err, errno, "lock the root '%s'", c->target);
-	return 0;
+	if (flock(c->target_fd, LOCK_EX | LOCK_NB) == 0)
+		return 0;
+	if (errno == EWOULDBLOCK)
+		return error_fail(
+			err, EBUSY,
+			"another call mounts on the root '%s' just now: each container needs one of its own",
+			c->target);
+	return error_errno(err, errno, "lock the root '%s'", c->target);
 }
 
 static int check_target(struct creation *c, struct shale_error *err)
@@ -158,8 +168,8 @@ static int check_target(struct creation *c, struct shale_error *err)
 static int load_bundle(struct creation *c, struct shale_error *err)
 {
 	const char *dir = c->call->command.value[COMMAND_BUNDLE];
-	const char *file = c->call->command.value[COMMAND_CONFIG];
 	char path[PATH_MAX];
+	auto_free char *file = NULL;
 	struct json *json;
 	int r;
 
@@ -169,8 +179,9 @@ static int load_bundle(struct creation *c, struct shale_error *err)
 	if (!c->dir)
 		return error_errno(err, errno, "open bundle '%s'",
 				   dir ? dir : ".");
-	if (!file || c->call->command.kind != RUNTIME_CRUN)
-		file = "config.json";
+	file = realpath(path, NULL); /* it may be a link, as for the runtime */
+	if (!file)
+		return error_errno(err, errno, "open '%s'", path);
 	r = bundle_load_file(c->dir, file, &json, err);
 	if (r < 0)
 		return r;
@@ -198,7 +209,7 @@ static int clear_way(const struct call *call, struct shale_error *err)
 	auto_mounted old = MOUNTED_INIT;
 	int r;
 
-	if (*call->root && !presence_has_no_directory(call->root, id))
+	if (presence_has_directory(call->root, id))
 		return 1;
 	if (!mounted_is_on_record(call->path, call->root, id))
 		return 0;

@@ -248,6 +248,7 @@ crun|--shale-root STORE --root ROOT run --bund BUNDLE w
 crun|--shale-root STORE --root ROOT run --bun=BUNDLE -- w
 crun|--shale-root STORE --root ROOT run -b BUNDLE --config config.json w
 crun|--shale-root STORE --root ROOT run -b BUNDLE -f BUNDLE/config.json w
+runc|--shale-root STORE --root ROOT run --detach=false --bundle BUNDLE w
 END
 (cd "$B" && runc_below run here) >"$T/here"
 is "$(cat "$T/here")" second 'the bundle is the working directory'
@@ -257,6 +258,48 @@ sed 's/é/\\u006frg/' "$B/new" >"$B/config.json"
 rm "$B/new"
 run runc_below run --bundle "$B" escaped
 is "$status$out" 0second 'an annotation written with escapes is seen'
+
+# ---- what is named by another name ----
+# A root that the runtime has yet to make, in whatever spelling.
+bundle spelt 'sleep 100' 'parent("two")'
+for root in to-be/ ./to-be2//x/. to-be3/../to-be3/x; do
+	run limited "$shale_runtime" --shale-runtime-path runc \
+		--shale-root "$S" --root "$T/$root" create --bundle "$B" spelt
+	is "$status$(records | wc -l)" 01 "--root $root: create"
+	run limited "$shale_runtime" --shale-runtime-path runc \
+		--root "$(realpath "$T/$root")" delete --force spelt
+	nothing_left "--root $root: delete by its real path leaves nothing"
+done
+bundle link 'cat /added' 'parent("two")'
+mv "$B/config.json" "$T/elsewhere.json"
+ln -s "$T/elsewhere.json" "$B/config.json"
+ln -s "$B" "$T/link"
+for name in runc crun; do
+	run "${name}_below" run --bundle "$T/link/" link
+	is "$status$out" 0second "$name: the bundle and config.json may be links"
+	nothing_left "$name: and nothing is left"
+done
+rm "$B/config.json"
+jq '.annotations["org.shale.parent"] = "base"
+	| .process.args = ["/bin/cat", "/changed"]' "$T/elsewhere.json" \
+	>"$B/other.json"
+cp "$T/elsewhere.json" "$T/other.json"
+(cd "$T" && crun_below run --bundle "$B" --config other.json link) >"$T/cwd"
+is "$(cat "$T/cwd")" second \
+	'crun --config: another name is from the working directory'
+cp "$T/elsewhere.json" "$B/config.json"
+(cd "$T" && mv other.json config.json &&
+	jq '.annotations = {}' <config.json >new && mv new config.json &&
+	crun_below run --bundle "$B" --config config.json link) >"$T/cwd"
+is "$(cat "$T/cwd")" second 'crun --config config.json: that is the bundle'"'"'s'
+for id in .a "$(printf '%0239d' 0)"; do
+	refuses "a container that could have no record is refused: ${id:0:2}" \
+		"can't be the name of a record" runc_below run --bundle "$B" "$id"
+done
+mv "$B/rootfs" "$B/real" && ln -s real "$B/rootfs"
+refuses 'a link as root is refused' 'a link to one: name the directory' \
+	runc_below run --bundle "$B" link
+nothing_left 'names: nothing is left'
 bundle words 'echo ran' '.process.env += ["X=org.shale.parent"]'
 (cd "$B/rootfs" && fill_base)
 run runc_below run --bundle "$B" words

@@ -108,6 +108,34 @@ static void options_that_are_flags_are_seen(void **state)
 	assert_string_equal(command.value[COMMAND_PID_FILE], "p");
 }
 
+static void a_flag_may_be_switched_off(void **state)
+{
+	static const struct {
+		const char *line;
+		bool is_on;
+	} cases[] = {
+		{ "runc run --detach=false x", false },
+		{ "runc run -d=0 x", false },
+		{ "runc run -d --detach=F x", false },
+		{ "runc run --detach=false -d x", true },
+		{ "runc run --detach=true x", true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char line[64], *argv[WORDS_MAX];
+		struct command command;
+		int argc;
+
+		(void)snprintf(line, sizeof(line), "%s", cases[i].line);
+		argc = split(line, argv);
+		command_parse(RUNTIME_RUNC, &argc, argv, &command);
+		if (!command.value[COMMAND_DETACH] == cases[i].is_on)
+			fail_msg("%s", cases[i].line);
+		assert_string_equal(command.id, "x");
+	}
+}
+
 static void our_options_are_taken_out_before_the_verb(void **state)
 {
 	char line[] = "runc --shale-root /s --log l --shale-config=/c run "
@@ -177,6 +205,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(verb_and_container_are_found),
 		cmocka_unit_test(options_that_are_flags_are_seen),
+		cmocka_unit_test(a_flag_may_be_switched_off),
 		cmocka_unit_test(our_options_are_taken_out_before_the_verb),
 		cmocka_unit_test(our_option_without_its_value_is_missed),
 		TEST_IN_DIR(the_mark_is_seen_wherever_it_is),
