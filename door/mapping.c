@@ -65,10 +65,9 @@ static int settle(const char *uid, const char *gid, struct mapping *ret,
 
 static int bad_list(const char *name, struct shale_error *err)
 {
-	return error_fail(
-		err, EINVAL,
-		"config.json: linux.%s is no list of containerID, hostID and size",
-		name);
+	return error_fail(err, EINVAL,
+			  "linux.%s is no list of containerID, hostID and size",
+			  name);
 }
 
 static int put_number(FILE *out, const struct json *range, const char *key)

@@ -43,16 +43,39 @@ const char *labels_get(const char *const *labels, const char *key)
 	return NULL;
 }
 
+/* What an overlay makes in its upper it makes as this id. */
+static int check_root(const struct idmap *map, const char *what,
+		      struct shale_error *err)
+{
+	uint32_t id;
+
+	if (!map || idmap_to_outside(map, 0, &id))
+		return 0;
+	return error_fail(
+		err, EINVAL,
+		"%s gives 0 inside no id, and the directories of a store belong to it: add a range with it",
+		what);
+}
+
 int labels_maps(const char *const *labels, struct idmaps *ret,
 		struct shale_error *err)
 {
+	auto_idmaps maps = { NULL, NULL };
 	int r = idmaps_parse(labels_get(labels, SHALE_LABEL_UIDMAP),
-			     labels_get(labels, SHALE_LABEL_GIDMAP), ret, err);
+			     labels_get(labels, SHALE_LABEL_GIDMAP), &maps,
+			     err);
 
-	return r < 0 ? error_context(err, r,
+	if (r == 0)
+		r = check_root(maps.uid, "uidmap", err);
+	if (r == 0)
+		r = check_root(maps.gid, "gidmap", err);
+	if (r < 0)
+		return error_context(err, r,
 				     "labels " SHALE_LABEL_UIDMAP
-				     " and " SHALE_LABEL_GIDMAP)
-		     : 0;
+				     " and " SHALE_LABEL_GIDMAP);
+	*ret = maps;
+	maps = (struct idmaps){ NULL, NULL };
+	return 0;
 }
 
 static int compare_pairs(const void *a, const void *b)

@@ -34,7 +34,8 @@ const char *labels_get(const char *const *labels, const char *key);
  * labels_maps - the mapping that SHALE_LABEL_UIDMAP and _GIDMAP tell
  * @ret: cleared with idmaps_clear; empty without these labels
  *
- * Return: 0, -EINVAL (malformed, or one without the other), -ENOMEM.
+ * Return: 0, -EINVAL (malformed, one without the other, or without an id for
+ *         0), -ENOMEM.
  */
 int labels_maps(const char *const *labels, struct idmaps *ret,
 		struct shale_error *err);

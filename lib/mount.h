@@ -127,8 +127,8 @@ int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
 		 int *ret_fd, struct shale_error *err);
 
 /**
- * mount_can_map - whether the file system of a directory can be idmapped, and
- * the clone be a layer
+ * mount_can_map - whether the file system of a directory can be idmapped by
+ * the caller, and the clone be a layer
  */
 bool mount_can_map(int dir_fd, const struct idmaps *maps);
 

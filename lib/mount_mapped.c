@@ -56,6 +56,17 @@ static bool is_unsupported(int code)
 	return code == EINVAL || code == EOPNOTSUPP || code == ENOSYS;
 }
 
+/* By whom it is asked, or of what: EACCES where a map can't be written. */
+static bool is_forbidden(int code)
+{
+	return code == EPERM || code == EACCES;
+}
+
+#define FORBIDDEN_HINT                                                     \
+	"the host's root alone maps ids, and not what is mapped already: " \
+	"give the container the ids that are here, or see slow_chown in "  \
+	"shale.json(5)"
+
 static int fail_setattr(const char *path, int code, struct shale_error *err)
 {
 	char type[32] = "?";
@@ -63,7 +74,9 @@ static int fail_setattr(const char *path, int code, struct shale_error *err)
 	struct utsname name = { .release = "?" };
 	auto_fd fd = -1;
 
-	/* EPERM: no right over the file system, or it is idmapped already. */
+	if (is_forbidden(code))
+		return error_fail(err, code, "map the ids of '%s': %s", path,
+				  FORBIDDEN_HINT);
 	if (!is_unsupported(code))
 		return error_errno(err, code, "map the ids of '%s'", path);
 	(void)uname(&name);
@@ -100,19 +113,22 @@ bool mount_can_map(int dir_fd, const struct idmaps *maps)
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP };
 	auto_fd userns_fd = -1;
 	auto_fd fd = -1;
+	int r;
 
 	if (!overlay_takes_mapped())
 		return false;
 	/* Any other failure is for the mount to tell. */
-	if (userns_open(maps, &userns_fd, NULL) < 0)
-		return true;
+	r = userns_open(maps, &userns_fd, NULL);
+	if (r < 0)
+		return !is_forbidden(-r);
 	fd = open_tree(dir_fd, "",
 		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (fd < 0)
 		return errno != ENOSYS;
 	attr.userns_fd = (uint64_t)userns_fd;
-	return mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0 ||
-	       !is_unsupported(errno);
+	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0)
+		return true;
+	return !is_unsupported(errno) && !is_forbidden(errno);
 }
 
 /* ---- covering ---- */
@@ -345,6 +361,10 @@ int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
 	auto_fd userns_fd = -1;
 	int r = userns_open(&spec->maps, &userns_fd, err);
 
+	if (r < 0 && is_forbidden(-r)) {
+		error_clear(err);
+		return error_fail(err, -r, "map ids: " FORBIDDEN_HINT);
+	}
 	if (r < 0)
 		return r;
 	mapping.userns_fd = userns_fd;

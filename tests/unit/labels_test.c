@@ -316,6 +316,14 @@ static void a_mapping_is_checked_where_it_is_said(void **state)
 	REFUSED(EINVAL, "overlap inside",
 		shale_view(store, "k", "base", &opts, &why));
 	opts.labels =
+		PAIRS(SHALE_LABEL_UIDMAP, "1:1:1", SHALE_LABEL_GIDMAP, "0:1:1");
+	REFUSED(EINVAL, "uidmap gives 0 inside no id",
+		shale_prepare(store, "k", NULL, &opts, &why));
+	opts.labels = PAIRS(SHALE_LABEL_UIDMAP, "0:1:1", SHALE_LABEL_GIDMAP,
+			    "5:5:5,1:1:1");
+	REFUSED(EINVAL, "gidmap gives 0 inside no id",
+		shale_view(store, "k", "base", &opts, &why));
+	opts.labels =
 		PAIRS(SHALE_LABEL_UIDMAP, "0:1:1", SHALE_LABEL_GIDMAP, "0:1:1");
 	MUST(shale_prepare(store, "k", NULL, &opts, &why));
 	REFUSED(EINVAL, "uidmap 'x'",
