@@ -267,8 +267,7 @@ int config_load(const char *path, struct config **ret, struct shale_error *err)
 	int r = 0;
 
 	if (!path && is_users)
-		name = own = home_path("XDG_CONFIG_HOME", ".config",
-				       "shale/shale.json");
+		name = own = home_config();
 	config = config_new(name ? name : CONFIG_PATH, is_users);
 	if (!config)
 		return error_fail(err, ENOMEM,
@@ -287,6 +286,21 @@ int config_load(const char *path, struct config **ret, struct shale_error *err)
 	return 0;
 }
 
+/* A --root takes the place of the file's; alone it allows anything. */
+static int set_option(struct config *config, const char *root, bool has_path,
+		      struct shale_error *err)
+{
+	if (!root)
+		return 0;
+	free(config->root);
+	config->root = strdup(root);
+	config->makes_above = false;
+	if (!config->root)
+		return out_of_memory(config, err);
+	config->policy.anything = !has_path;
+	return 0;
+}
+
 int config_load_for_hook(const char *root, const char *path,
 			 struct config **ret, struct shale_error *err)
 {
@@ -301,20 +315,33 @@ int config_load_for_hook(const char *root, const char *path,
 			"there is no default store for what a user's runtime calls: give it --config FILE or --root DIR");
 	else if ((config = config_new(CONFIG_PATH, true)) == NULL)
 		return error_fail(err, ENOMEM, "configure: out of memory");
+	if (r == 0)
+		r = set_option(config, root, path != NULL, err);
 	if (r < 0)
 		return r;
-	if (root) {
-		free(config->root);
-		config->root = strdup(root);
-		if (!config->root)
-			return out_of_memory(config, err);
-		config->policy.anything = !path;
-	}
 	if (!config->root)
 		return error_fail(
 			err, EINVAL,
 			"'%s' names no root, and there is no default for what a user's runtime calls",
 			path);
+	*ret = take_ptr(&config);
+	return 0;
+}
+
+int config_load_for_runtime(const char *root, const char *path,
+			    struct config **ret, struct shale_error *err)
+{
+	auto_config config = NULL;
+	int r = config_load(path, &config, err);
+
+	if (r == 0)
+		r = set_option(config, root, path != NULL, err);
+	if (r < 0)
+		return r;
+	if (!config->root)
+		return error_fail(
+			err, ENOENT,
+			"no store: neither XDG_DATA_HOME nor HOME is set: give --shale-root DIR");
 	*ret = take_ptr(&config);
 	return 0;
 }

@@ -68,6 +68,15 @@ int config_load(const char *path, struct config **ret, struct shale_error *err);
 int config_load_for_hook(const char *root, const char *path,
 			 struct config **ret, struct shale_error *err);
 
+/**
+ * config_load_for_runtime - the same, from shale-runtime's own options
+ *
+ * Its environment is that of who starts containers, so that a user's own file
+ * and store are found by it.
+ */
+int config_load_for_runtime(const char *root, const char *path,
+			    struct config **ret, struct shale_error *err);
+
 /** config_free - accepts NULL */
 void config_free(struct config *config);
 

@@ -55,6 +55,11 @@ char *home_path(const char *variable, const char *below, const char *leaf)
 	return n < 0 ? NULL : path;
 }
 
+char *home_config(void)
+{
+	return home_path("XDG_CONFIG_HOME", ".config", "shale/shale.json");
+}
+
 int home_make_above(const char *path, struct shale_error *err)
 {
 	auto_free char *dir = strdup(path);

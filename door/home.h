@@ -33,6 +33,9 @@ bool home_is_users(void);
  */
 char *home_path(const char *variable, const char *below, const char *leaf);
 
+/** home_config - home_path of the user's own shale.json */
+char *home_config(void);
+
 /**
  * home_make_above - make the directories above @path that are absent, 0700
  *

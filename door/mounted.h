@@ -25,7 +25,7 @@
  * @id:      of the container
  * @target:  absolute path of the directory that is mounted on
  * @store:   root of the store
- * @store_option, @config_option: what config_load_for_hook was given; "" for
+ * @store_option, @config_option: what config_load_for_runtime was given; "" for
  *           none
  * @boot:    boot id
  * @space:   the mount namespace, as in /proc/self/ns/mnt

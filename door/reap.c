@@ -114,9 +114,9 @@ int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err)
 		return mounted_remove(mounted, err);
 	r = mounted_unmount(mounted, &is_unmounted, err);
 	if (r == 0)
-		r = config_load_for_hook(or_null(mounted->store_option),
-					 or_null(mounted->config_option),
-					 &config, err);
+		r = config_load_for_runtime(or_null(mounted->store_option),
+					    or_null(mounted->config_option),
+					    &config, err);
 	return r < 0 ? r
 		     : reap_in_store(mounted, config, is_late, is_unmounted,
 				     err);

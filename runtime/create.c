@@ -233,9 +233,9 @@ static int look(struct creation *c, struct shale_error *err)
 
 	if (r != 0)
 		return r;
-	r = config_load_for_hook(command->value[COMMAND_SHALE_ROOT],
-				 command->value[COMMAND_SHALE_CONFIG],
-				 &c->config, err);
+	r = config_load_for_runtime(command->value[COMMAND_SHALE_ROOT],
+				    command->value[COMMAND_SHALE_CONFIG],
+				    &c->config, err);
 	if (r == 0)
 		r = check_policy(c, err);
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "conffile.h"
 #include "error.h"
 #include "find.h"
+#include "home.h"
 #include "json.h"
 #include "mark.h"
 #include "mounted.h"
@@ -49,9 +50,17 @@ static char **copy_words(int argc, char **argv)
 static int configured_runtime(const char *config, struct json **ret_json,
 			      const char **ret, struct shale_error *err)
 {
+	const bool is_own = !config && home_is_users();
+	auto_free char *own = is_own ? home_config() : NULL;
 	const struct json *value;
-	int r = conffile_read(config, ret_json, err);
+	int r = is_own && !own
+			? 0
+			: conffile_read(own ? own : config, ret_json, err);
 
+	if (r == -ENOENT && own) { /* as may be with the machine's */
+		error_clear(err);
+		return 0;
+	}
 	if (r < 0)
 		return r;
 	value = json_get(*ret_json, "runtime");
@@ -59,7 +68,9 @@ static int configured_runtime(const char *config, struct json **ret_json,
 	if (value && (!*ret || !**ret))
 		return error_fail(err, EINVAL,
 				  "read '%s': runtime is no string, or empty",
-				  config ? config : SHALE_CONFIG_FILE);
+				  own	   ? own
+				  : config ? config
+					   : SHALE_CONFIG_FILE);
 	return 0;
 }
 

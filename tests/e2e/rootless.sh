@@ -280,6 +280,30 @@ hooks()
 		'echo "{\"ociVersion\":\"1\",\"id\":\"x\",\"status\":\"stopped\",\"bundle\":\"/\"}" | "$hook" poststop'
 }
 
+# Its environment is the user's: it finds his store and his rules.
+own_runtime()
+{
+	local file=$home/.config/shale/shale.json parent
+	local life='shale-runtime --root ~/run/r run x'
+
+	parent='.annotations["org.shale.parent"] = "two" | '
+	rm -f "$file"
+	run inside "$bundle_for$life" sh x "$parent inherit"
+	refused "$name: shale-runtime: the rule to add is named, and the file" \
+		"no rule allows .*\"runtime_root\": \"$home/run/r\".* to policy in $file"
+	echo "{\"runtime\": \"crun\", \"policy\": [
+		{\"user\": $uid, \"parents\": [\"two\"]}]}" >"$file"
+	chown "$uid" "$file"
+	run inside "$bundle_for$life" sh x "$parent inherit"
+	is "$status $out" $'0 second\nbase\n0' \
+		"$name: shale-runtime: a container by a rule of the user's"
+	ok "$name: shale-runtime: it was the configured runtime" \
+		test -d "$home/run/r"
+	is "$(as shale --json active | jq -r '.[].name')" '' \
+		"$name: shale-runtime: no key is left"
+	rm "$file"
+}
+
 no_home()
 {
 	home='' refuses "$name: without HOME it says what to give" \
@@ -301,6 +325,7 @@ mounted_elsewhere
 settings
 containers
 hooks
+own_runtime
 no_home
 
 user 54711
@@ -312,7 +337,29 @@ mounted_elsewhere
 settings
 containers
 hooks
+own_runtime
 no_home
+
+# ---- other ids in a namespace of the user's ----
+
+map=0:1:1000
+maps="--label org.shale.uidmap=$map --label org.shale.gidmap=$map"
+refuses 'a mapping is refused by name' \
+	"give the container the ids that are here, or see slow_chown in" \
+	inside "shale prepare m two $maps; shale mount m ~/mnt"
+ok 'remove' as shale remove m
+echo '{"slow_chown": true}' >"$home/.config/shale/shale.json"
+chown "$uid" "$home/.config/shale/shale.json"
+run inside "shale prepare m two $maps"' >/dev/null; shale mount m ~/mnt
+	stat -c %u:%g ~/mnt ~/mnt/changed ~/mnt/kept
+	cd ~/mnt
+	setpriv --reuid 1 --regid 1 --clear-groups touch new
+	stat -c %u:%g new; cd ~; shale umount ~/mnt; shale commit shifted m
+	stat -c %u:%g ~/.local/share/shale/snapshots/*/fs/new'
+is "$status $(echo "$out" | xargs)" '0 1:1 1:1 1:1 1:1 0:0' \
+	'with slow_chown its files are copied, and are the mapped root'"'"'s'
+ok 'delete' as shale unshare shale delete shifted
+rm "$home/.config/shale/shale.json"
 
 # ---- files of subordinate ids ----
 
