@@ -299,9 +299,23 @@ static int publish(const struct creation *creation, struct staged *staged,
 	return r;
 }
 
-/* What can't be made durable is not to be there: a failed call changes nothing.
+/* Or it was removed meanwhile, or committed, and may be somebody else's. */
+static bool is_still_ours(const struct creation *creation, int made_fd)
+{
+	struct stat made, there;
+
+	return fstat(made_fd, &made) == 0 &&
+	       fstatat(creation->ov->room_fd[ROOM_ACTIVE], creation->id, &there,
+		       AT_SYMLINK_NOFOLLOW) == 0 &&
+	       made.st_ino == there.st_ino;
+}
+
+/*
+ * What can't be made durable is not to be there: a failed call changes
+ * nothing.  @made_fd is of what was published: while it is open nothing else
+ * gets its inode number.  Returns whether it was taken away.
  */
-static void retract(const struct creation *creation)
+static bool retract(const struct creation *creation, int made_fd)
 {
 	struct overlay *ov = creation->ov;
 	char trash[ID_SIZE] = "";
@@ -309,15 +323,17 @@ static void retract(const struct creation *creation)
 		auto_writer writer = WRITER_INIT;
 
 		if (writer_begin(ov, &writer, NULL) < 0 ||
+		    !is_still_ours(creation, made_fd) ||
 		    writer_change(&writer, NULL) < 0 ||
 		    trash_move(ov, ov->room_fd[ROOM_ACTIVE], creation->id,
 			       trash) < 0)
-			return;
+			return false;
 		cache_forget(ov->cache, ROOM_ACTIVE, creation->id);
 		if (creation->parent)
 			cache_count(ov->cache, creation->parent->id, -1);
 	}
 	trash_empty(ov, trash);
+	return true;
 }
 
 /* Before anything else is built: it takes the time of a copy. */
@@ -338,7 +354,9 @@ static int create(struct creation *creation, struct shale_error *err)
 {
 	struct overlay *ov = creation->ov;
 	auto_staged staged = STAGED_INIT;
+	auto_fd made_fd = -1;
 	char trash[ID_SIZE] = "";
+	bool is_there;
 	int r = check_free(creation, err);
 
 	if (r == 0)
@@ -347,15 +365,21 @@ static int create(struct creation *creation, struct shale_error *err)
 		r = staged_new(ov, &staged, err);
 	if (r == 0)
 		r = build(creation, &staged, err);
+	if (r == 0) {
+		made_fd = fcntl(staged.fd, F_DUPFD_CLOEXEC, 0);
+		if (made_fd < 0)
+			r = error_errno(err, errno, "build it in staging");
+	}
 	if (r == 0)
 		r = publish(creation, &staged, trash, err);
 	trash_empty(ov, trash);
+	is_there = r == 0;
 	if (r == 0 && ov->durability == DURABLE_ALL &&
 	    fsync(ov->room_fd[ROOM_ACTIVE]) < 0) {
 		r = error_errno(err, errno, "sync '%s/active'", ov->root_path);
-		retract(creation);
+		is_there = !retract(creation, made_fd);
 	}
-	if (r == 0)
+	if (is_there)
 		drop_free(&creation->upper); /* the active's now */
 	return r;
 }

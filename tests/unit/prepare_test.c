@@ -6,9 +6,12 @@
 #include "fixture.h"
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -421,6 +424,88 @@ static void every_durability_makes_the_same_store(void **state)
 		free(dumps[i]);
 }
 
+/* ---- a disk that fails when all is there ---- */
+
+/* Called by the next fsync of active/, which fails then; NULL for none. */
+static void (*before_failure)(void);
+
+int fsync(int fd)
+{
+	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "fsync");
+	void (*before)(void) = before_failure;
+	char link[32], path[4096];
+	ssize_t n;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	if (!before || !strstr(path, "/store/active"))
+		return real(fd);
+	before_failure = NULL;
+	before();
+	errno = EIO;
+	return -1;
+}
+
+static void nothing_happens(void)
+{
+}
+
+static void another_takes_its_place(void)
+{
+	MUST(shale_remove(store, "k", &why));
+	MUST(shale_prepare(store, "k", NULL, &with_labels, &why));
+}
+
+static void what_is_not_durable_is_taken_back(void **state)
+{
+	struct shale_store *all = open_more(NULL, "durability", "all", NULL);
+
+	(void)state;
+	before_failure = nothing_happens;
+	REFUSED(EIO, "sync '", shale_prepare(all, "k", NULL, NULL, &why));
+	REFUSED(ENOENT, "", shale_exists(store, "k", &why));
+	check_list(at("store/trash"), "");
+	before_failure = another_takes_its_place;
+	assert_int_equal(shale_prepare(all, "k", NULL, NULL, &why), -EIO);
+	check_link(of_key("k", "key.labels"), "{\"a\":\"1\",\"b\":\"2\"}");
+}
+
+static int one_mount(void *ctx, const struct shale_mount_spec *spec)
+{
+	(void)ctx;
+	(void)spec;
+	return 0;
+}
+
+static int lock_fd = -1;
+
+static void the_lock_is_taken(void)
+{
+	lock_fd = open(at("store/lock"), O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(lock_fd, LOCK_EX), 0);
+}
+
+static void what_can_not_be_taken_back_keeps_its_files(void **state)
+{
+	const char *const labels[] = { SHALE_LABEL_UPPER, "ram", NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+	char upper[PATH_MAX];
+	struct shale_store *all;
+
+	(void)state;
+	make_dir(at("ram"));
+	assert_int_equal(chmod(at("ram"), 0700), 0);
+	(void)snprintf(upper, sizeof(upper), "ram=%s", at("ram"));
+	all = open_more(NULL, "durability", "all", "lock_timeout_ms", "10",
+			"upper", upper, NULL);
+	before_failure = the_lock_is_taken;
+	assert_int_equal(shale_prepare(all, "k", NULL, &opts, &why), -EIO);
+	assert_int_equal(close(lock_fd), 0);
+	MUST(shale_mounts(all, "k", one_mount, NULL, &why));
+}
+
 /* ---- what another writer does before we have the lock ---- */
 
 /* Whether a snapshot is built in staging/: its kind fact is the last of it. */
@@ -524,6 +609,8 @@ int main(void)
 		TEST_IN_STORE(unknown_flags_are_refused),
 		TEST_IN_STORE(options_shorter_than_the_first_ones_are_refused),
 		TEST_IN_STORE(every_durability_makes_the_same_store),
+		TEST_IN_STORE(what_is_not_durable_is_taken_back),
+		TEST_IN_STORE(what_can_not_be_taken_back_keeps_its_files),
 		TEST_IN_STORE(a_key_taken_before_the_lock_is_had_is_refused),
 		TEST_IN_STORE(a_parent_gone_before_the_lock_is_had_is_refused),
 	};
