@@ -107,17 +107,17 @@ void process_raise_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int process_name(char ret[PROCESS_NAME_SIZE])
+int process_name(long pid, char ret[PROCESS_NAME_SIZE])
 {
 	char boot[PROCESS_BOOT_ID_SIZE];
 	uint64_t start;
 	int r = process_boot_id(boot);
 
 	if (r == 0)
-		r = process_start_time(getpid(), &start);
+		r = process_start_time(pid, &start);
 	if (r == 0)
 		(void)snprintf(ret, PROCESS_NAME_SIZE, "%ld %" PRIu64 " %s",
-			       (long)getpid(), start, boot);
+			       pid, start, boot);
 	return r;
 }
 

@@ -45,11 +45,11 @@ void process_raise_limit(void);
 #define PROCESS_NAME_SIZE (2 * 21 + PROCESS_BOOT_ID_SIZE)
 
 /**
- * process_name - this process, by pid, start time and boot id
+ * process_name - a process, by pid, start time and boot id
  *
  * Return: 0 or a negative errno.
  */
-int process_name(char ret[PROCESS_NAME_SIZE]);
+int process_name(long pid, char ret[PROCESS_NAME_SIZE]);
 
 /**
  * process_find - the live process of such a name

@@ -5,7 +5,7 @@
 #include "config.h"
 #include "findings.h"
 #include "owner.h"
-#include "precreate.h"
+#include "reap.h"
 #include "verbs.h"
 
 static int check_all(struct cli *cli, struct findings *findings)
@@ -17,8 +17,8 @@ static int check_all(struct cli *cli, struct findings *findings)
 	if (r == 0)
 		r = door_check(cli->store, findings_tell, findings, &cli->err);
 	if (r == 0)
-		r = precreate_check(cli->store, root, findings_tell, findings,
-				    &cli->err);
+		r = reap_check(cli->store, root, cli->repair, findings_tell,
+			       findings, &cli->err);
 	return r;
 }
 

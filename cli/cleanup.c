@@ -7,23 +7,19 @@
 #include "config.h"
 #include "output.h"
 #include "owner.h"
-#include "precreate.h"
 #include "reap.h"
 #include "verbs.h"
 
 static int run(struct cli *cli)
 {
 	const char *root = cli->root ? cli->root : cli->config->root;
-	uint64_t directories = 0, keys = 0, mounts = 0, reaped = 0;
-	int r, r_reap, r_door, r_store;
+	uint64_t directories = 0, keys = 0, mounts = 0;
+	int r, r_door, r_store;
 
 	/* One that fails keeps the others from nothing. */
-	r = precreate_cleanup(cli->store, root, &mounts, &cli->err);
-	r_reap = reap_gone(root, &reaped, &cli->err);
-	mounts += reaped;
+	r = reap_gone(root, &mounts, &cli->err);
 	r_door = door_cleanup(cli->store, &keys, &cli->err);
 	r_store = shale_cleanup(cli->store, &directories, &cli->err);
-	r = r < 0 ? r : r_reap;
 	if (r < 0 || r_door < 0 || r_store < 0)
 		return r < 0 ? r : r_door < 0 ? r_door : r_store;
 	if (cli->json) {

@@ -23,11 +23,9 @@
 #include "rundir.h"
 #include "scope.h"
 
-#define ROOM "runtime"
 #define FORMAT "format"
 #define FORMAT_1 "1"
-#define MOUNT "mount"
-
+#define MOUNT "mount" /* ID:DEVICE */
 #define WAIT_TRIES 500
 #define WAIT_PAUSE_NS 20000000L
 /* How often a directory may be removed while we want it. */
@@ -38,15 +36,16 @@ static const struct {
 	size_t at;
 	bool may_be_empty; /* and is then absent: a link leads somewhere */
 } facts[] = {
-	{ "runtime", offsetof(struct mounted, runtime), false },
+	{ "runtime", offsetof(struct mounted, runtime), true },
 	{ "root", offsetof(struct mounted, root), true },
 	{ "id", offsetof(struct mounted, id), false },
-	{ "bundle", offsetof(struct mounted, bundle), false },
+	{ "bundle", offsetof(struct mounted, bundle), true },
 	{ "target", offsetof(struct mounted, target), false },
 	{ "key", offsetof(struct mounted, key), false },
 	{ "store", offsetof(struct mounted, store), false },
 	{ "store-option", offsetof(struct mounted, store_option), true },
 	{ "config-option", offsetof(struct mounted, config_option), true },
+	{ "caller", offsetof(struct mounted, caller), true },
 	{ "boot", offsetof(struct mounted, boot), false },
 	{ "namespace", offsetof(struct mounted, space), false },
 };
@@ -66,7 +65,7 @@ void mounted_clear(struct mounted *mounted)
 		drop_free(fact_slot(mounted, i));
 	drop_locked_fd(&mounted->fd);
 	drop_fd(&mounted->room_fd);
-	mounted->mount = 0;
+	mounted->mount = mounted->device = 0;
 	mounted->is_certified = false;
 }
 
@@ -107,20 +106,38 @@ static int record_name(const char *runtime, const char *root, const char *id,
 {
 	if (!id || !*id || *id == '.' || strchr(id, '/') || strlen(id) > ID_MAX)
 		return -EINVAL;
-	(void)snprintf(ret, NAME_MAX + 1, "%s@%016" PRIx64, id,
-		       hash(runtime, root));
+	if (!*runtime) /* one of its kind */
+		(void)snprintf(ret, NAME_MAX + 1, "%s", id);
+	else
+		(void)snprintf(ret, NAME_MAX + 1, "%s@%016" PRIx64, id,
+			       hash(runtime, root));
 	return 0;
 }
 
-bool mounted_is_on_record(const char *runtime, const char *root, const char *id)
+/* Of what is in a door's room; "" where the path is too long. */
+static void path_in(const char *door, const char *name, char ret[PATH_MAX])
 {
-	char name[NAME_MAX + 1], below[sizeof(ROOM) + NAME_MAX + 1];
-	char path[PATH_MAX];
+	char room[PATH_MAX];
+
+	if (rundir_path(door, room) < 0 ||
+	    snprintf(ret, PATH_MAX, "%s/%s", room, name) >= PATH_MAX)
+		*ret = '\0';
+}
+
+void mounted_path(const struct mounted *mounted, char ret[PATH_MAX])
+{
+	path_in(mounted->door, mounted->name, ret);
+}
+
+bool mounted_is_on_record(const char *door, const char *runtime,
+			  const char *root, const char *id)
+{
+	char name[NAME_MAX + 1], path[PATH_MAX];
 
 	if (record_name(runtime, root, id, name) < 0)
 		return false;
-	(void)snprintf(below, sizeof(below), ROOM "/%s", name);
-	return rundir_path(below, path) == 0 && access(path, F_OK) == 0;
+	path_in(door, name, path);
+	return access(path, F_OK) == 0;
 }
 
 bool mounted_is_same_runtime(const struct mounted *mounted, const char *runtime,
@@ -161,23 +178,38 @@ static int write_fact(const struct mounted *mounted, const char *name,
 static int torn(const struct mounted *mounted, const char *fact,
 		struct shale_error *err)
 {
-	return error_fail(err, EUCLEAN,
-			  "the record '%s' below /run/shale has no '%s'",
-			  mounted->name, fact);
+	char path[PATH_MAX];
+
+	mounted_path(mounted, path);
+	return error_fail(err, EUCLEAN, "the record '%s' has no right '%s'",
+			  path, fact);
+}
+
+static int load_mount(struct mounted *mounted)
+{
+	auto_free char *text = read_fact(mounted->fd, MOUNT);
+	char *device;
+
+	if (!text)
+		return errno == ENOENT ? 0 : -errno;
+	device = strchr(text, ':');
+	if (!device)
+		return -EINVAL;
+	*device++ = '\0';
+	if (number_parse(text, UINT64_MAX, &mounted->mount) < 0 ||
+	    number_parse(device, UINT64_MAX, &mounted->device) < 0)
+		return -EINVAL;
+	return 0;
 }
 
 static int load_facts(struct mounted *mounted, struct shale_error *err)
 {
 	auto_free char *format = read_fact(mounted->fd, FORMAT);
-	auto_free char *mount = NULL;
 
 	if (!format && errno == ENOENT)
 		return 0;
 	if (!format || strcmp(format, FORMAT_1) != 0)
-		return error_fail(
-			err, EUCLEAN,
-			"the record '%s' below /run/shale is of another version",
-			mounted->name);
+		return torn(mounted, FORMAT, err);
 	for (size_t i = 0; i < FACTS; i++) {
 		char **slot = fact_slot(mounted, i);
 
@@ -187,9 +219,7 @@ static int load_facts(struct mounted *mounted, struct shale_error *err)
 		if (!*slot)
 			return torn(mounted, facts[i].name, err);
 	}
-	mount = read_fact(mounted->fd, MOUNT);
-	if ((!mount && errno != ENOENT) ||
-	    (mount && number_parse(mount, UINT64_MAX, &mounted->mount) < 0))
+	if (load_mount(mounted) < 0)
 		return torn(mounted, MOUNT, err);
 	mounted->is_certified = true;
 	return 0;
@@ -229,7 +259,7 @@ static int open_held(struct mounted *mounted, enum mounted_wait wait,
 	if (r == -EBUSY)
 		return error_fail(
 			err, EBUSY,
-			"another shale-runtime works on the container of record '%s'",
+			"another process works on the container of record '%s'",
 			mounted->name);
 	if (r < 0)
 		return error_errno(err, -r, "open the record '%s'",
@@ -237,8 +267,8 @@ static int open_held(struct mounted *mounted, enum mounted_wait wait,
 	return load_facts(mounted, err);
 }
 
-int mounted_open(const char *runtime, const char *root, const char *id,
-		 enum mounted_wait wait, struct mounted *ret,
+int mounted_open(const char *door, const char *runtime, const char *root,
+		 const char *id, enum mounted_wait wait, struct mounted *ret,
 		 struct shale_error *err)
 {
 	auto_mounted mounted = MOUNTED_INIT;
@@ -247,7 +277,10 @@ int mounted_open(const char *runtime, const char *root, const char *id,
 	if (r < 0)
 		return error_fail(err, ENOENT, "no container has the id '%s'",
 				  id ? id : "");
-	r = rundir_open(ROOM, &mounted.room_fd, err);
+	mounted.door = door;
+	r = rundir_open(door, false, &mounted.room_fd, err);
+	if (r == -ENOENT)
+		return error_fail(err, ENOENT, "nothing is on record");
 	if (r == 0)
 		r = open_held(&mounted, wait, err);
 	if (r < 0)
@@ -263,33 +296,47 @@ int mounted_open(const char *runtime, const char *root, const char *id,
 	return 0;
 }
 
-int mounted_walk(int (*fn)(void *ctx, struct mounted *mounted), void *ctx,
-		 struct shale_error *err)
+static int visit(const char *door, int room_fd, const char *name,
+		 int (*fn)(void *ctx, struct mounted *mounted,
+			   const char *torn),
+		 void *ctx)
+{
+	auto_mounted mounted = MOUNTED_INIT;
+	struct shale_error why = SHALE_ERROR_INIT;
+	int r;
+
+	mounted.door = door;
+	(void)snprintf(mounted.name, sizeof(mounted.name), "%s", name);
+	mounted.room_fd = fcntl(room_fd, F_DUPFD_CLOEXEC, 0);
+	if (mounted.room_fd < 0)
+		return 0;
+	r = open_held(&mounted, MOUNTED_NOW, &why);
+	/* Somebody is at work in it, or it is gone meanwhile. */
+	if (r == -EBUSY || r == -ENOENT)
+		return 0;
+	return fn(ctx, &mounted, r < 0 ? why.msg : NULL);
+}
+
+int mounted_walk(const char *door,
+		 int (*fn)(void *ctx, struct mounted *mounted,
+			   const char *torn),
+		 void *ctx, struct shale_error *err)
 {
 	const struct dirent *entry;
 	auto_dir dir = NULL;
-	int fd, r = rundir_open(ROOM, &fd, err);
+	int fd, r = rundir_open(door, false, &fd, err);
 
 	if (r < 0)
-		return r;
+		return r == -ENOENT ? 0 : r;
 	dir = fdopendir(fd);
 	if (!dir) {
 		r = error_errno(err, errno, "list the records");
 		(void)close(fd);
 		return r;
 	}
-	while (r == 0 && (entry = readdir(dir)) != NULL) {
-		auto_mounted mounted = MOUNTED_INIT;
-
-		if (entry->d_name[0] == '.')
-			continue;
-		(void)snprintf(mounted.name, sizeof(mounted.name), "%s",
-			       entry->d_name);
-		mounted.room_fd = fcntl(dirfd(dir), F_DUPFD_CLOEXEC, 0);
-		if (mounted.room_fd >= 0 &&
-		    open_held(&mounted, MOUNTED_NOW, NULL) == 0)
-			r = fn(ctx, &mounted);
-	}
+	while (r == 0 && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.')
+			r = visit(door, dirfd(dir), entry->d_name, fn, ctx);
 	return r;
 }
 
@@ -323,6 +370,14 @@ int mounted_check_target(const struct mounted *mounted, struct shale_error *err)
 
 /* ---- create ---- */
 
+/* Our caller, who may be gone already. */
+static char *parent_text(void)
+{
+	char text[PROCESS_NAME_SIZE];
+
+	return strdup(process_name(getppid(), text) == 0 ? text : "");
+}
+
 static int fill_here(struct mounted *mounted, struct shale_error *err)
 {
 	char boot[PROCESS_BOOT_ID_SIZE];
@@ -334,6 +389,23 @@ static int fill_here(struct mounted *mounted, struct shale_error *err)
 	mounted->space = read_fact(AT_FDCWD, "/proc/self/ns/mnt");
 	if (!mounted->boot || !mounted->space)
 		return error_errno(err, errno, "read '/proc/self/ns/mnt'");
+	mounted->caller = *mounted->runtime ? strdup("") : parent_text();
+	if (!mounted->caller)
+		return error_fail(err, ENOMEM, "record '%s': out of memory",
+				  mounted->id);
+	return 0;
+}
+
+static int name_own_target(struct mounted *mounted, struct shale_error *err)
+{
+	char path[PATH_MAX], target[PATH_MAX + sizeof("/" MOUNTED_OWN_TARGET)];
+
+	mounted_path(mounted, path);
+	(void)snprintf(target, sizeof(target), "%s/" MOUNTED_OWN_TARGET, path);
+	mounted->target = strdup(target);
+	if (!mounted->target)
+		return error_fail(err, ENOMEM, "record '%s': out of memory",
+				  mounted->id);
 	return 0;
 }
 
@@ -366,8 +438,10 @@ int mounted_create(struct mounted *mounted, struct shale_error *err)
 			"the id '%s' can't be the name of a record: give one of at most %zu bytes without '/' that does not start with '.'",
 			mounted->id, ID_MAX);
 	r = fill_here(mounted, err);
+	if (r == 0 && !mounted->target)
+		r = name_own_target(mounted, err);
 	if (r == 0)
-		r = rundir_open(ROOM, &mounted->room_fd, err);
+		r = rundir_open(mounted->door, true, &mounted->room_fd, err);
 	if (r == 0)
 		r = make_held(mounted, err);
 	for (size_t i = 0; r == 0 && i < FACTS; i++) {

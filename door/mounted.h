@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What shale-runtime has mounted, on record below /run/shale/runtime: one
- * directory a container, in which each fact is a symbolic link, as in a store.
+ * Mounts that stand on the host for a container, on record below
+ * /run/shale/DOOR: one directory a container, in which each fact is a symbolic
+ * link, as in a store.  A later process has to take the mount down, and knows
+ * nothing but the container.
+ *
  * The record is whole before anything is mounted or claimed; the fact
  * `format` comes last and certifies the others.  A directory without it means
  * that nothing was done yet, or all is undone.
@@ -15,28 +18,43 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "rundir.h"
 #include "snapshotter.h"
+
+/* The doors that keep records: also what labels of owners have. */
+#define DOOR_RUNTIME "runtime"
+#define DOOR_PRECREATE RUNDIR_PRECREATE
+
+/* In the record: what is mounted on where it has no other target. */
+#define MOUNTED_OWN_TARGET "rootfs"
 
 /**
  * struct mounted - strings are the record's
- * @runtime: path of the real runtime
+ * @door:    static
+ * @runtime: path of the real runtime; "" where nobody tells
  * @root:    where that keeps its containers; "" where it is not known
  * @id:      of the container
+ * @bundle:  "" where there is none
  * @target:  absolute path of the directory that is mounted on
  * @store:   root of the store
  * @store_option, @config_option: what config_load_for_runtime was given; "" for
  *           none
+ * @caller:  who called the door, where no runtime can be asked about the
+ *           container: as process_name has it
  * @boot:    boot id
  * @space:   the mount namespace, as in /proc/self/ns/mnt
  * @mount:   id of the mount (fs_unique_mnt_id); 0 until it is made
+ * @device:  of its files
  */
 struct mounted {
+	const char *door;
 	char *runtime, *root, *id;
 	char *bundle, *target, *key;
 	char *store, *store_option, *config_option;
-	char *boot, *space;
-	uint64_t mount;
+	char *caller, *boot, *space;
+	uint64_t mount, device;
 	/* of the record itself */
 	int room_fd, fd;
 	bool is_certified;
@@ -59,12 +77,14 @@ void mounted_clear(struct mounted *mounted);
  *
  * Costs one system call or two and reads nothing.
  */
-bool mounted_is_on_record(const char *runtime, const char *root,
-			  const char *id);
+bool mounted_is_on_record(const char *door, const char *runtime,
+			  const char *root, const char *id);
 
 /**
  * mounted_create - write a record and hold it
- * @mounted: all strings but boot and space are set; each is a copy of its own
+ * @mounted: all strings but caller, boot and space are set; each is a copy of
+ *           its own.  Without a target it is a directory in the record's own,
+ *           made by mounted_own_target
  *
  * Return: 0, -EEXIST (there is one), -EINVAL (the id can't be a file's name),
  *         or another errno.
@@ -83,16 +103,20 @@ enum mounted_wait {
  *
  * Return: 0, -ENOENT, -EBUSY, -EUCLEAN (it is somebody else's, or torn).
  */
-int mounted_open(const char *runtime, const char *root, const char *id,
-		 enum mounted_wait wait, struct mounted *ret,
+int mounted_open(const char *door, const char *runtime, const char *root,
+		 const char *id, enum mounted_wait wait, struct mounted *ret,
 		 struct shale_error *err);
 
 /**
- * mounted_walk - visit each record that nobody else works on
- * @fn: the record is cleared after; nonzero stops the walk and is returned
+ * mounted_walk - visit each record of a door that nobody else works on
+ * @fn: the record is cleared after; nonzero stops the walk and is returned.
+ *      With a @torn sentence it can't be read, and has a name alone; else that
+ *      is NULL
  */
-int mounted_walk(int (*fn)(void *ctx, struct mounted *mounted), void *ctx,
-		 struct shale_error *err);
+int mounted_walk(const char *door,
+		 int (*fn)(void *ctx, struct mounted *mounted,
+			   const char *torn),
+		 void *ctx, struct shale_error *err);
 
 /** mounted_is_same_runtime - whether a record is of a runtime and its root */
 bool mounted_is_same_runtime(const struct mounted *mounted, const char *runtime,
@@ -105,6 +129,17 @@ bool mounted_is_same_runtime(const struct mounted *mounted, const char *runtime,
  */
 int mounted_check_target(const struct mounted *mounted,
 			 struct shale_error *err);
+
+/**
+ * mounted_own_target - make the directory that a record without a target has
+ * @gid:    the host's number of the group that may come to it, the root of a
+ *          user namespace; our own lets nobody in
+ * @ret_fd: taken; O_PATH
+ *
+ * Nobody else may run what its image has as setuid root.
+ */
+int mounted_own_target(const struct mounted *mounted, gid_t gid, int *ret_fd,
+		       struct shale_error *err);
 
 /**
  * mounted_attach - put a detached mount on the target
@@ -123,6 +158,9 @@ int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
  *            mount namespace
  *
  * Whoever still uses it keeps it, without its place.
+ *
+ * Return: 0, -EBUSY (something else is mounted in a directory of the record's
+ *         own), or another errno.
  */
 int mounted_unmount(struct mounted *mounted, bool *ret_done,
 		    struct shale_error *err);
@@ -132,5 +170,14 @@ int mounted_remove(struct mounted *mounted, struct shale_error *err);
 
 /** mounted_is_of_this_boot - whether its mount can still be there */
 bool mounted_is_of_this_boot(const struct mounted *mounted);
+
+/**
+ * mounted_is_used - whether a process has the mount as its root
+ * @ask_caller: or the record's caller lives, and may be about to start one
+ */
+bool mounted_is_used(const struct mounted *mounted, bool ask_caller);
+
+/** mounted_path - where the record is, for messages */
+void mounted_path(const struct mounted *mounted, char ret[PATH_MAX]);
 
 #endif

@@ -25,17 +25,27 @@ bool mounted_is_of_this_boot(const struct mounted *mounted)
 	return process_boot_id(boot) < 0 || !strcmp(boot, mounted->boot);
 }
 
-static int note_mount(struct mounted *mounted, uint64_t id,
+/* Before it is attached, since nothing else would know it then. */
+static int note_mount(struct mounted *mounted, int mount_fd,
 		      struct shale_error *err)
 {
-	char text[24];
+	char text[48];
+	struct stat st;
+	uint64_t id;
+	int r = fs_unique_mnt_id(mount_fd, "", &id);
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64, id);
+	if (r == 0 && fstat(mount_fd, &st) < 0)
+		r = -errno;
+	if (r < 0)
+		return error_errno(err, -r, "look at a new mount");
+	(void)snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, id,
+		       (uint64_t)st.st_dev);
 	if (symlinkat(text, mounted->fd, "mount") < 0)
 		return error_errno(err, errno,
 				   "write 'mount' of the record of '%s'",
 				   mounted->id);
 	mounted->mount = id;
+	mounted->device = st.st_dev;
 	return 0;
 }
 
@@ -65,16 +75,33 @@ static bool is_on_top(const struct mounted *mounted)
 	       top == mounted->mount;
 }
 
+int mounted_own_target(const struct mounted *mounted, gid_t gid, int *ret_fd,
+		       struct shale_error *err)
+{
+	const mode_t mode = gid == getegid() ? 0700 : 0710;
+	auto_fd fd = -1;
+
+	if (fchown(mounted->fd, (uid_t)-1, gid) < 0 ||
+	    fchmod(mounted->fd, mode) < 0)
+		return error_errno(err, errno,
+				   "let group %u into the record of '%s'",
+				   (unsigned int)gid, mounted->id);
+	if (mkdirat(mounted->fd, MOUNTED_OWN_TARGET, 0700) < 0)
+		return error_errno(err, errno, "create '%s'", mounted->target);
+	fd = openat(mounted->fd, MOUNTED_OWN_TARGET,
+		    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, errno, "open '%s'", mounted->target);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
 int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
 		   struct shale_error *err)
 {
-	uint64_t id;
 	bool done;
-	int r = fs_unique_mnt_id(mount_fd, "", &id);
+	int r = note_mount(mounted, mount_fd, err);
 
-	if (r < 0)
-		return error_errno(err, -r, "look at a new mount");
-	r = note_mount(mounted, id, err);
 	if (r < 0)
 		return r;
 	if (move_mount(mount_fd, "", target_fd, "",
@@ -103,6 +130,19 @@ static bool is_in_our_namespace(const struct mounted *mounted)
 	return !strcmp(space, mounted->space);
 }
 
+/*
+ * Whether there is another mount in a directory that is the record's own,
+ * where nobody but us has one.  On others it may be the next one's.
+ */
+static bool is_covered(const struct mounted *mounted)
+{
+	uint64_t top, below;
+
+	return fs_mnt_id(mounted->fd, "", &below) == 0 &&
+	       fs_mnt_id(mounted->fd, MOUNTED_OWN_TARGET, &top) == 0 &&
+	       top != below;
+}
+
 int mounted_unmount(struct mounted *mounted, bool *ret_done,
 		    struct shale_error *err)
 {
@@ -111,12 +151,47 @@ int mounted_unmount(struct mounted *mounted, bool *ret_done,
 		*ret_done = true; /* it never was, or is gone with the kernel */
 		return 0;
 	}
-	if (!is_in_our_namespace(mounted) || !is_on_top(mounted))
+	if (!is_in_our_namespace(mounted))
 		return 0;
+	if (!is_on_top(mounted))
+		return is_covered(mounted)
+			       ? error_fail(
+					 err, EBUSY,
+					 "what is mounted on '%s' is not what its record says: unmount it by hand",
+					 mounted->target)
+			       : 0;
 	if (umount2(mounted->target, UMOUNT_NOFOLLOW) < 0 &&
 	    (errno != EBUSY ||
 	     umount2(mounted->target, UMOUNT_NOFOLLOW | MNT_DETACH) < 0))
 		return error_errno(err, errno, "unmount '%s'", mounted->target);
 	*ret_done = true;
 	return 0;
+}
+
+/* ---- who uses it ---- */
+
+static bool has_process(dev_t device)
+{
+	auto_dir dir = opendir("/proc");
+	const struct dirent *entry;
+	char path[NAME_MAX + 16];
+	struct stat st;
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/root", entry->d_name);
+		if (fstatat(dirfd(dir), path, &st, 0) == 0 &&
+		    st.st_dev == device)
+			return true;
+	}
+	return false;
+}
+
+bool mounted_is_used(const struct mounted *mounted, bool ask_caller)
+{
+	if (!mounted->is_certified || !mounted_is_of_this_boot(mounted))
+		return false;
+	return (ask_caller && process_find(mounted->caller, NULL)) ||
+	       (mounted->device && has_process(mounted->device));
 }

@@ -478,24 +478,6 @@ int door_release(struct shale_store *store, const struct release *release,
 	return release_own(store, release, &record, err);
 }
 
-int door_abandon(struct shale_store *store, const struct owner *owner,
-		 const char *key, struct shale_error *err)
-{
-	auto_record record = { 0 };
-	int r = record_load(store, key, &record, err);
-
-	if (r == -ENOENT) {
-		error_clear(err);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	if (record.kind == SHALE_KIND_COMMITTED || !is_own(&record, owner) ||
-	    strcmp(record.onstop, "remove") != 0)
-		return 0;
-	return let_go_patiently(store, key, NULL, err);
-}
-
 /* ---- cleanup ---- */
 
 struct sweep {

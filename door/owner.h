@@ -120,15 +120,6 @@ int door_release(struct shale_store *store, const struct release *release,
 		 struct shale_error *err);
 
 /**
- * door_abandon - let go of the key of a start that never came to its stop
- *
- * Removes it where it is the owner's own and its onstop is `remove`: a layer
- * that is to be kept or committed stays.  In all else as door_release.
- */
-int door_abandon(struct shale_store *store, const struct owner *owner,
-		 const char *key, struct shale_error *err);
-
-/**
  * door_check - find the keys of containers that are gone
  * @emit: gets each; nonzero stops and is returned
  *

@@ -7,11 +7,11 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "config.h"
 #include "error.h"
-#include "owner.h"
 #include "presence.h"
 #include "runtime.h"
 #include "scope.h"
@@ -42,16 +42,21 @@ static int wait_unmounted(struct shale_store *store,
 		mounted->key, mounted->target, why.msg);
 }
 
-static int release(struct shale_store *store, const struct config *config,
-		   const struct mounted *mounted, bool is_late,
-		   struct shale_error *err)
+struct owner reap_owner(const struct mounted *mounted)
 {
-	const struct owner owner = {
-		.door = REAP_DOOR,
+	return (struct owner){
+		.door = mounted->door,
 		.runtime_root = mounted->root,
 		.container = mounted->id,
 		.bundle = mounted->bundle,
 	};
+}
+
+static int release(struct shale_store *store, const struct config *config,
+		   const struct mounted *mounted, bool is_late,
+		   struct shale_error *err)
+{
+	const struct owner owner = reap_owner(mounted);
 	const struct release wish = {
 		.owner = &owner,
 		.key = mounted->key,
@@ -124,6 +129,30 @@ int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err)
 
 /* ---- all ---- */
 
+static const char *const doors[] = { DOOR_RUNTIME, DOOR_PRECREATE };
+
+#define DOORS (sizeof(doors) / sizeof(*doors))
+
+static bool is_of_store(const struct mounted *mounted, const char *root)
+{
+	struct stat one, other;
+
+	return !strcmp(mounted->store, root) ||
+	       (stat(mounted->store, &one) == 0 && stat(root, &other) == 0 &&
+		one.st_dev == other.st_dev && one.st_ino == other.st_ino);
+}
+
+/* By the runtime; where none is known, by who has it as its root. */
+static bool is_over(const struct mounted *mounted)
+{
+	if (!mounted_is_of_this_boot(mounted))
+		return true;
+	if (*mounted->runtime)
+		return presence_is_gone(mounted->runtime, mounted->root,
+					mounted->id);
+	return !mounted_is_used(mounted, true);
+}
+
 struct sweep {
 	const char *root;
 	uint64_t removed;
@@ -131,20 +160,14 @@ struct sweep {
 	struct shale_error *err;
 };
 
-static bool is_over(const struct mounted *mounted)
-{
-	return !mounted_is_of_this_boot(mounted) ||
-	       presence_is_gone(mounted->runtime, mounted->root, mounted->id);
-}
-
-static int sweep_one(void *ctx, struct mounted *mounted)
+static int sweep_one(void *ctx, struct mounted *mounted, const char *torn)
 {
 	struct sweep *sweep = ctx;
 	struct shale_error err = SHALE_ERROR_INIT;
 	int r;
 
-	if (mounted->is_certified &&
-	    (strcmp(mounted->store, sweep->root) != 0 || !is_over(mounted)))
+	if (torn || (mounted->is_certified &&
+		     (!is_of_store(mounted, sweep->root) || !is_over(mounted))))
 		return 0;
 	r = reap_one(mounted, true, &err);
 	if (r == 0)
@@ -156,13 +179,115 @@ static int sweep_one(void *ctx, struct mounted *mounted)
 
 int reap_gone(const char *root, uint64_t *ret_removed, struct shale_error *err)
 {
-	auto_free char *real = realpath(root, NULL);
-	struct sweep sweep = { real ? real : root, 0, 0, err };
-	int r = mounted_walk(sweep_one, &sweep, err);
+	struct sweep sweep = { root, 0, 0, err };
+	int first = 0;
 
-	if (r == 0)
-		r = sweep.first;
-	if (r == 0 && ret_removed)
+	for (size_t i = 0; i < DOORS; i++) {
+		int r = mounted_walk(doors[i], sweep_one, &sweep, err);
+
+		first = first ? first : r;
+	}
+	first = first ? first : sweep.first;
+	if (first == 0 && ret_removed)
 		*ret_removed = sweep.removed;
+	return first;
+}
+
+/* ---- check ---- */
+
+struct survey {
+	struct shale_store *store;
+	const char *root;
+	bool repair;
+	shale_finding_fn *emit;
+	void *ctx;
+};
+
+/* A live door makes the directory, and holds it a moment later. */
+static bool is_young(const struct mounted *mounted)
+{
+	struct timespec now;
+	struct stat st;
+
+	return clock_gettime(CLOCK_REALTIME, &now) == 0 &&
+	       fstat(mounted->fd, &st) == 0 && now.tv_sec - st.st_ctime < 2;
+}
+
+/* Whether there is one, and what of it, all but its place. */
+static bool find(const struct survey *survey, const struct mounted *mounted,
+		 const char *torn, struct shale_finding *ret)
+{
+	static const char cleanup[] = "'shale cleanup' takes it down";
+
+	ret->name = "";
+	if (torn) {
+		ret->kind = "record-torn";
+		ret->what = torn;
+		ret->remedy =
+			"unmount by hand what is mounted for it, and remove it";
+		return true;
+	}
+	ret->remedy = cleanup;
+	if (!mounted->is_certified) {
+		ret->kind = "record-leftover";
+		ret->what = "what a door was doing here was not finished";
+		return !is_young(mounted);
+	}
+	ret->name = mounted->key;
+	if (!is_of_store(mounted, survey->root))
+		return false;
+	if (shale_exists(survey->store, mounted->key, NULL) == -ENOENT) {
+		ret->kind = "mount-without-key";
+		ret->what =
+			"a container's mount is on record, and its key is gone";
+		if (!is_over(mounted))
+			ret->remedy =
+				"stop the container, and 'shale cleanup' takes it down";
+		return true;
+	}
+	ret->kind = "container-gone";
+	ret->what = "the mount of a container that is gone is on record";
+	return is_over(mounted);
+}
+
+/* Where there is no key, and nobody at work, a record holds nothing. */
+static bool mend(const struct survey *survey, struct mounted *mounted,
+		 const char *torn, const struct shale_finding *finding)
+{
+	if (!survey->repair || torn || !strcmp(finding->kind, "container-gone"))
+		return false;
+	if (mounted->is_certified && !is_over(mounted))
+		return false;
+	return reap_one(mounted, true, NULL) == 0;
+}
+
+static int survey_one(void *ctx, struct mounted *mounted, const char *torn)
+{
+	const struct survey *survey = ctx;
+	auto_free char *key = strdup(mounted->key ? mounted->key : "");
+	struct shale_finding finding = { .size = sizeof(finding) };
+	char path[PATH_MAX];
+
+	mounted_path(mounted, path);
+	finding.path = path;
+	if (!find(survey, mounted, torn, &finding))
+		return 0;
+	/* It goes with the record. */
+	finding.name = key ? key : "";
+	if (mend(survey, mounted, torn, &finding)) {
+		finding.flags = SHALE_FINDING_REPAIRED;
+		finding.remedy = "taken down";
+	}
+	return survey->emit(survey->ctx, &finding);
+}
+
+int reap_check(struct shale_store *store, const char *root, bool repair,
+	       shale_finding_fn *emit, void *ctx, struct shale_error *err)
+{
+	struct survey survey = { store, root, repair, emit, ctx };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < DOORS; i++)
+		r = mounted_walk(doors[i], survey_one, &survey, err);
 	return r;
 }

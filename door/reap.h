@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The end of what shale-runtime has mounted for a container: its mount, its
- * key and its record.
+ * The end of what a door has mounted on the host for a container: its mount,
+ * its key and its record.
  */
 #ifndef DOOR_REAP_H
 #define DOOR_REAP_H
@@ -10,10 +10,8 @@
 #include <stdint.h>
 
 #include "mounted.h"
+#include "owner.h"
 #include "shale.h"
-
-/* The door's name in the owner labels of its keys. */
-#define REAP_DOOR "runtime"
 
 /**
  * reap_one - unmount, do with the key what its creation recorded, forget
@@ -31,6 +29,13 @@
 int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
 
 /**
+ * reap_owner - whose key the record's is, as its labels have it
+ *
+ * Return: strings are the record's.
+ */
+struct owner reap_owner(const struct mounted *mounted);
+
+/**
  * reap_gone - the same for every container of a store that is gone
  * @root:        of the store
  * @ret_removed: how many records; may be NULL
@@ -38,5 +43,17 @@ int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
  * Return: 0 or the first failure; the others are reaped all the same.
  */
 int reap_gone(const char *root, uint64_t *ret_removed, struct shale_error *err);
+
+/**
+ * reap_check - find the records that say what can't be true
+ * @root:   of the store; records about others are left alone
+ * @repair: reap those with which nothing is lost: that are no record, or whose
+ *          key is gone with their container
+ * @emit:   gets each; nonzero stops and is returned
+ *
+ * Return: 0, what @emit returned, or a negative errno.
+ */
+int reap_check(struct shale_store *store, const char *root, bool repair,
+	       shale_finding_fn *emit, void *ctx, struct shale_error *err);
 
 #endif

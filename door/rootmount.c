@@ -92,7 +92,7 @@ static int empty_dir(char ret[PATH_MAX], struct shale_error *err)
 	auto_fd fd = -1;
 	auto_dir dir = NULL;
 	const struct dirent *entry;
-	int r = rundir_open("empty", &fd, err);
+	int r = rundir_open("empty", true, &fd, err);
 
 	if (r == 0)
 		r = rundir_path("empty", ret);

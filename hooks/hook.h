@@ -15,10 +15,11 @@
 /**
  * struct hook - one call of the program; all lent
  * @stage: as the runtime's configuration names it
+ * @root_option, @config_option: of its command line; NULL where there is none
  * @state: NULL for precreate, which gets none
  */
 struct hook {
-	const char *stage;
+	const char *stage, *root_option, *config_option;
 	const struct config *config;
 	const struct state *state;
 };

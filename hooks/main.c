@@ -119,7 +119,11 @@ static int run(const struct arguments *arguments, struct shale_error *err)
 {
 	auto_config config = NULL;
 	auto_state state = { 0 };
-	struct hook hook = { .stage = stages[arguments->stage].name };
+	struct hook hook = {
+		.stage = stages[arguments->stage].name,
+		.root_option = arguments->root,
+		.config_option = arguments->config,
+	};
 	int r = 0;
 
 	if (stages[arguments->stage].has_state)

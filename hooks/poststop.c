@@ -5,10 +5,12 @@
  */
 #include "hook.h"
 
+#include <errno.h>
+
 #include "bundle.h"
 #include "error.h"
 #include "owner.h"
-#include "precreate.h"
+#include "reap.h"
 #include "runtime.h"
 #include "scope.h"
 
@@ -48,9 +50,21 @@ static int release(const struct hook *hook, const char *key,
 	/* The container's directory may be gone: do not ask for it. */
 	int r = runtime_find(NULL, &runtime, err);
 
-	if (r == 0)
-		r = precreate_stop(store, state->id, &wish, err);
 	return r < 0 ? r : door_release(store, &wish, err);
+}
+
+/* What precreate has on record, if it is one of its containers. */
+static int reap_precreate(const char *id, struct shale_error *err)
+{
+	auto_mounted mounted = MOUNTED_INIT;
+	int r = mounted_open(DOOR_PRECREATE, "", "", id, MOUNTED_WAIT, &mounted,
+			     err);
+
+	if (r == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	return r < 0 ? r : reap_one(&mounted, false, err);
 }
 
 int hook_poststop(const struct hook *hook, struct shale_error *err)
@@ -59,8 +73,11 @@ int hook_poststop(const struct hook *hook, struct shale_error *err)
 	struct shale_plugin *plugin;
 	struct shale_store *store;
 	const char *key = annotations_key(find_annotations(hook->state, &json));
-	int r = config_open_store(hook->config, NULL, NULL, false, NULL,
-				  &plugin, &store, err);
+	int r = reap_precreate(hook->state->id, err);
+
+	if (r == 0)
+		r = config_open_store(hook->config, NULL, NULL, false, NULL,
+				      &plugin, &store, err);
 	if (r < 0)
 		return r;
 	r = release(hook, key && *key ? key : hook->state->id, store, err);

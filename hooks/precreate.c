@@ -10,12 +10,14 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bundle.h"
 #include "error.h"
-#include "precreate.h"
+#include "mounted.h"
+#include "reap.h"
 #include "rootmount.h"
 #include "runtime.h"
 #include "scope.h"
@@ -35,12 +37,14 @@ struct creation {
 	struct bundle bundle;
 	char container[ID_LEN + 1];
 	const char *key;
-	struct attachment attachment;
+	struct mounted mounted;
+	bool is_claimed;
+	enum claimed claimed;
 };
 
 static void drop_creation(struct creation *c)
 {
-	attachment_close(&c->attachment);
+	mounted_clear(&c->mounted);
 	bundle_clear(&c->bundle);
 	free(c->text);
 }
@@ -157,7 +161,7 @@ static int answer(const struct creation *c, struct shale_error *err)
 	auto_free char *text = NULL;
 	size_t len;
 
-	if (bundle_with_root(&c->bundle, c->text, c->len, c->attachment.target,
+	if (bundle_with_root(&c->bundle, c->text, c->len, c->mounted.target,
 			     &text, &len) < 0)
 		return error_fail(err, ENOMEM,
 				  "write config.json: out of memory");
@@ -169,7 +173,7 @@ static int answer(const struct creation *c, struct shale_error *err)
 static int mount_root(struct creation *c, struct shale_store *store,
 		      struct shale_error *err)
 {
-	auto_fd root_fd = -1;
+	auto_fd root_fd = -1, target_fd = -1;
 	uid_t uid;
 	gid_t gid;
 	int r = rootmount_make(store, c->key, c->bundle.mount_label,
@@ -177,27 +181,19 @@ static int mount_root(struct creation *c, struct shale_store *store,
 
 	if (r == 0)
 		r = target_check_fixed(root_fd, err);
-	/* Before it is attached, since nothing else would know it then. */
-	if (r == 0)
-		r = attachment_record(&c->attachment, c->hook->config->root,
-				      c->key, root_fd, err);
 	mapping_root(&c->bundle.mapping, &uid, &gid);
 	if (r == 0)
-		r = attachment_let_in(&c->attachment, gid, err);
+		r = mounted_own_target(&c->mounted, gid, &target_fd, err);
 	if (r == 0)
-		r = attachment_put(&c->attachment, root_fd, err);
-	if (r == 0)
-		r = answer(c, err);
-	if (r < 0)
-		(void)attachment_take_down(&c->attachment, NULL);
-	return r;
+		r = mounted_attach(&c->mounted, root_fd, target_fd, err);
+	return r < 0 ? r : answer(c, err);
 }
 
 static int claim_and_mount(struct creation *c, struct shale_store *store,
 			   struct shale_error *err)
 {
 	const struct annotations *asked = &c->bundle.annotations;
-	const struct owner owner = precreate_owner(c->container);
+	const struct owner owner = reap_owner(&c->mounted);
 	const struct claim claim = {
 		.owner = &owner,
 		.key = c->key,
@@ -206,48 +202,89 @@ static int claim_and_mount(struct creation *c, struct shale_store *store,
 		.is_view = asked->is_view,
 		.mapping = &c->bundle.mapping,
 	};
-	enum claimed claimed;
-	int r = door_claim(store, &claim, &claimed, err);
+	int r = door_claim(store, &claim, &c->claimed, err);
 
 	if (r < 0)
 		return r;
-	r = mount_root(c, store, err);
-	if (r < 0)
-		door_unclaim(store, c->key, claimed);
-	return r;
+	c->is_claimed = true;
+	return mount_root(c, store, err);
 }
 
-static int check_earlier(struct creation *c, struct shale_store *store,
-			 struct shale_error *err)
+/* What can't be undone stays on record. */
+static void undo(struct creation *c, struct shale_store *store)
 {
-	const char *root = c->hook->config->root;
+	bool done;
 
-	if (c->attachment.has_record &&
-	    !precreate_is_of_store(&c->attachment, root))
-		return error_fail(
-			err, EEXIST,
-			"'%s' is on record for this container, with the store '%s', not '%s'",
-			c->attachment.path, c->attachment.store, root);
-	return precreate_abandon(store, &c->attachment, err);
+	if (!c->mounted.is_certified ||
+	    mounted_unmount(&c->mounted, &done, NULL) < 0)
+		return;
+	if (c->is_claimed)
+		door_unclaim(store, c->key, c->claimed);
+	(void)mounted_remove(&c->mounted, NULL);
+}
+
+/*
+ * An earlier start of the container that never came to its stop: podman calls
+ * nothing back where a start failed.
+ */
+static int clear_way(const struct creation *c, struct shale_error *err)
+{
+	auto_mounted old = MOUNTED_INIT;
+	int r = mounted_open(DOOR_PRECREATE, "", "", c->container, MOUNTED_WAIT,
+			     &old, err);
+
+	if (r == -ENOENT) {
+		error_clear(err);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (mounted_is_used(&old, false))
+		return error_fail(err, EBUSY,
+				  "container '%s' runs on '%s' of the store",
+				  old.id, old.key);
+	return reap_one(&old, true, err);
+}
+
+static char *copy(const char *text)
+{
+	return strdup(text ? text : "");
+}
+
+/* podman's one id names the container: there is neither root nor bundle. */
+static int make_record(struct creation *c, struct shale_error *err)
+{
+	struct mounted *m = &c->mounted;
+
+	m->store = realpath(c->hook->config->root, NULL);
+	if (!m->store)
+		return error_errno(err, errno, "open '%s'",
+				   c->hook->config->root);
+	m->door = DOOR_PRECREATE;
+	m->runtime = copy("");
+	m->root = copy("");
+	m->bundle = copy("");
+	m->id = copy(c->container);
+	m->key = copy(c->key);
+	m->store_option = copy(c->hook->root_option);
+	m->config_option = copy(c->hook->config_option);
+	if (!m->runtime || !m->root || !m->bundle || !m->id || !m->key ||
+	    !m->store_option || !m->config_option)
+		return error_fail(err, ENOMEM, "out of memory");
+	return mounted_create(m, err);
 }
 
 static int give_root(struct creation *c, struct shale_store *store,
 		     struct shale_error *err)
 {
-	int r = attachment_open(PRECREATE_DOOR, c->container, true, true,
-				&c->attachment, err);
+	int r = clear_way(c, err);
 
-	if (r < 0)
-		return r;
-	r = check_earlier(c, store, err);
-	if (r < 0)
-		return r;
-	r = attachment_record(&c->attachment, c->hook->config->root, c->key, -1,
-			      err);
+	if (r == 0)
+		r = make_record(c, err);
 	if (r == 0)
 		r = claim_and_mount(c, store, err);
 	if (r < 0)
-		(void)attachment_forget(&c->attachment, NULL);
+		undo(c, store);
 	return r;
 }
 
@@ -255,7 +292,7 @@ int hook_precreate(const struct hook *hook, struct shale_error *err)
 {
 	__attribute__((cleanup(drop_creation))) struct creation c = {
 		.hook = hook,
-		.attachment = ATTACHMENT_INIT,
+		.mounted = MOUNTED_INIT,
 	};
 	struct shale_plugin *plugin;
 	struct shale_store *store;

@@ -330,7 +330,7 @@ static int check_arguments(struct flattening *f, const char *new,
 	if (r != -ENOENT)
 		return r;
 	error_clear(f->err);
-	r = process_name(f->process);
+	r = process_name(getpid(), f->process);
 	return r < 0 ? error_errno(f->err, -r, "name this process") : 0;
 }
 

@@ -211,9 +211,10 @@ static int clear_way(const struct call *call, struct shale_error *err)
 
 	if (presence_has_directory(call->root, id))
 		return 1;
-	if (!mounted_is_on_record(call->path, call->root, id))
+	if (!mounted_is_on_record(DOOR_RUNTIME, call->path, call->root, id))
 		return 0;
-	r = mounted_open(call->path, call->root, id, MOUNTED_NOW, &old, err);
+	r = mounted_open(DOOR_RUNTIME, call->path, call->root, id, MOUNTED_NOW,
+			 &old, err);
 	if (r == -ENOENT) {
 		error_clear(err);
 		return 0;
@@ -260,6 +261,7 @@ static int make_record(struct creation *c, struct shale_error *err)
 
 	if (!real)
 		return error_errno(err, errno, "open '%s'", c->config->root);
+	c->mounted.door = DOOR_RUNTIME;
 	c->mounted.store = real;
 	c->mounted.runtime = copy(c->call->path);
 	c->mounted.root = copy(c->call->root);
@@ -296,12 +298,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		     struct shale_error *err)
 {
 	const struct annotations *asked = &c->bundle.annotations;
-	const struct owner owner = {
-		.door = REAP_DOOR,
-		.runtime_root = c->mounted.root,
-		.container = c->mounted.id,
-		.bundle = c->mounted.bundle,
-	};
+	const struct owner owner = reap_owner(&c->mounted);
 	struct claim claim = {
 		.owner = &owner,
 		.key = c->mounted.key,

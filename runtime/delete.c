@@ -25,8 +25,8 @@ static int reap_if_gone(const struct call *call, struct mounted *mounted,
 static int delete_one(const struct call *call, struct shale_error *err)
 {
 	auto_mounted mounted = MOUNTED_INIT;
-	int r = mounted_open(call->path, call->root, call->command.id,
-			     MOUNTED_WAIT, &mounted, err);
+	int r = mounted_open(DOOR_RUNTIME, call->path, call->root,
+			     call->command.id, MOUNTED_WAIT, &mounted, err);
 
 	if (r == -ENOENT) { /* its own `run` was faster */
 		error_clear(err);
@@ -36,12 +36,12 @@ static int delete_one(const struct call *call, struct shale_error *err)
 }
 
 /* crun's --regex: whichever of this root are gone now. */
-static int delete_matching(void *ctx, struct mounted *mounted)
+static int delete_matching(void *ctx, struct mounted *mounted, const char *torn)
 {
 	const struct call *call = ctx;
 	struct shale_error err = SHALE_ERROR_INIT;
 
-	if (mounted_is_same_runtime(mounted, call->path, call->root) &&
+	if (!torn && mounted_is_same_runtime(mounted, call->path, call->root) &&
 	    reap_if_gone(call, mounted, &err) < 0)
 		call_tell(call, err.msg);
 	return 0;
@@ -55,7 +55,8 @@ int door_delete(const struct call *call, struct ending *ret,
 	if (r < 0)
 		return r;
 	if (call->command.value[COMMAND_REGEX])
-		r = mounted_walk(delete_matching, (void *)call, err);
+		r = mounted_walk(DOOR_RUNTIME, delete_matching, (void *)call,
+				 err);
 	else
 		r = delete_one(call, err);
 	/* The container is gone all the same. */

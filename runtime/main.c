@@ -80,12 +80,13 @@ static bool wants_door(const struct call *call)
 
 	if (command_is(&call->command, call->argv, "delete"))
 		return call->command.value[COMMAND_REGEX] ||
-		       mounted_is_on_record(call->path, call->root,
-					    call->command.id);
+		       mounted_is_on_record(DOOR_RUNTIME, call->path,
+					    call->root, call->command.id);
 	if (!call_is_creating(call) || !call->command.id)
 		return false;
 	return (call_config(call, path) == 0 && mark_is_in(path)) ||
-	       mounted_is_on_record(call->path, call->root, call->command.id);
+	       mounted_is_on_record(DOOR_RUNTIME, call->path, call->root,
+				    call->command.id);
 }
 
 /* The door is told what was found here, then the words as they came. */

@@ -113,12 +113,67 @@ checks 1 "container-gone: late: .*: 'shale commit' it" \
 	'one whose commit never came is named'
 ok 'it can be committed by hand' on_store commit late-1 late
 
-mkdir -p /run/shale/precreate/c2
-printf '{"store":"%s","key":"%s"}\n' "$S" absent >/run/shale/precreate/c2/record
-checks 1 'mount-without-key: /run/shale/precreate/c2 \(absent\): ' \
-	'so is the record of a mount whose key is gone'
-ok 'cleanup removes it' on_store cleanup
-checks 0 '^$' 'and nothing is left'
+# ---- records of mounts ----
+
+# record DOOR NAME FACT=VALUE...: one as a door leaves it, of this store
+record()
+{
+	local dir=/run/shale/$1/$2 fact
+	shift 2
+	mkdir -p "$dir"
+	for fact in id=c2 target="$dir/rootfs" key=absent store="$S" \
+		store-option="$S" boot="$(cat /proc/sys/kernel/random/boot_id)" \
+		namespace="$(readlink /proc/self/ns/mnt)" "$@" format=1; do
+		ln -sfn "${fact#*=}" "$dir/${fact%%=*}"
+	done
+}
+
+# A runtime that has every container.
+printf '#!/bin/sh\nexit 0\n' >"$T/has"
+chmod 755 "$T/has"
+for door in precreate runtime; do
+	way=()
+	[ "$door" = precreate ] || way=(runtime="$(type -P runc)" \
+		root="$T/no-root" bundle=/b)
+	dir=/run/shale/$door/c2
+	record "$door" c2 "${way[@]}"
+	checks 1 "mount-without-key: $dir \(absent\): [^:]*: 'shale cleanup'" \
+		"$door: so is the record of a mount whose key is gone"
+	checks 1 "mount-without-key: $dir \(absent\): .*: repaired: taken down" \
+		"$door: which repair removes" --repair
+	is "$(ls "/run/shale/$door")" '' "$door: and nothing is left"
+
+	on_store prepare left two
+	record "$door" c2 key=left "${way[@]}"
+	checks 1 "^container-gone: $dir \(left\): [^:]*: 'shale cleanup'" \
+		"$door: a record whose container is gone is named" --repair
+	ok "$door: and repair leaves its key" has left
+	ok "$door: cleanup takes the record down" on_store cleanup
+	is "$(ls "/run/shale/$door")" '' "$door: and nothing is left"
+	on_store remove left
+
+	record "$door" c2 key=left store="$T" "${way[@]}"
+	checks 0 '^$' "$door: the record of another store is none of ours"
+	ln -sfn 2 "$dir/format"
+	checks 1 "^record-torn: $dir: .* has no right 'format': unmount by hand" \
+		"$door: one of another version is named" --repair
+	ok "$door: cleanup passes it over" on_store cleanup
+	ok "$door: it is left to a person" test -L "$dir/format"
+	rm "$dir/format"
+	is "$(flock "$dir" "$shale" --root "$S" check)" '' \
+		"$door: what a live door is at work on is none"
+	sleep 2.1 # what is younger may be a live door's
+	checks 1 "^record-leftover: $dir: .*'shale cleanup' takes it down" \
+		"$door: what a dead door has not finished is named"
+	checks 1 "^record-leftover: .*: repaired: taken down" \
+		"$door: which repair removes" --repair
+	checks 0 '^$' "$door: and nothing is left"
+done
+record runtime c2 runtime="$T/has" root="$T/no-root" bundle=/b
+checks 1 "^mount-without-key: .*: stop the container" \
+	'a record without a key whose container lives is named' --repair
+ok 'and left, since it is in use' test -e /run/shale/runtime/c2
+rm -r /run/shale/runtime/c2
 
 # ---- verify ----
 

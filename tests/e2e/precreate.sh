@@ -11,7 +11,7 @@ here=$(dirname "$0")
 # shellcheck source-path=SCRIPTDIR source=checks.sh disable=SC1091
 . "$here/checks.sh"
 needs_root
-needs jq busybox
+needs jq busybox strace
 own_run
 mkdir -m 700 /run/shale # as another door makes it
 
@@ -111,8 +111,8 @@ config .
 precreate
 is "$(cat "$rootfs/added")" second 'the snapshot is mounted where it says'
 is "$(active_keys)" "$id" 'the key is the id of cgroupsPath'
-is "$(stat -c %a /run/shale /run/shale/precreate "/run/shale/precreate/$id" \
-	"/run/shale/precreate/$id/record" | tr '\n' ' ')" '711 711 700 600 ' \
+is "$(stat -c %a /run/shale /run/shale/precreate "/run/shale/precreate/$id" |
+	tr '\n' ' ')" '711 711 700 ' \
 	"others come through to what is theirs, and into no container's"
 refuses 'so nobody runs what an image has as setuid root' 'ermission denied' \
 	setpriv --reuid 1000 --regid 1000 --clear-groups \
@@ -221,12 +221,16 @@ nothing_stays 'a directory without record: it is removed'
 mkdir -m 711 "/run/shale/precreate/$id"
 ok 'a directory without record: poststop' poststop
 nothing_stays 'a directory without record: poststop removes it, too'
-echo '{' >"$T/torn"
 mkdir -m 711 "/run/shale/precreate/$id"
-cp "$T/torn" "/run/shale/precreate/$id/record"
+ln -s 2 "/run/shale/precreate/$id/format"
 config .
 precreate
-refused 'a record that is no JSON is refused' "$id/record"
+refused 'a record of another format is refused' \
+	"/run/shale/precreate/$id' has no right 'format'"
+ln -sfn 1 "/run/shale/precreate/$id/format"
+precreate
+refused 'a torn record is refused' "$id' has no right 'id'"
+ok 'and cleanup leaves it to a person' on_store cleanup
 rm -r "/run/shale/precreate/$id"
 
 # Another store: its records are its own.
@@ -236,11 +240,75 @@ S=$T/other
 on_store prepare x >/dev/null
 on_store remove x >/dev/null
 ok 'another store: cleanup' on_store cleanup
-refuses 'another store: poststop' "store '$one'" poststop
 S=$one
 is "$(cat "$rootfs/abandoned")" abandoned 'another store: nothing changed'
-poststop
+S=$T/other
+ok 'another store: poststop does what the record says' poststop
+S=$one
 nothing_stays 'its own store: nothing is left'
+
+# ---- killed ----
+
+# The leak check of a sanitizer can't be traced.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+
+# traced STAGE [OPTION...]: a stage of the container below strace
+traced()
+{
+	local stage=$1
+	shift
+	given "$T/$stage.in" strace -o "$T/trace" "$@" \
+		"$hook" --root "$S" "$stage" >"$T/run.out" 2>&1
+}
+
+# killed STAGE COUNT: kill it at COUNT of its calls from its first look at
+# what it is given on, or at all; then cleanup, or the next start and its stop
+killed()
+{
+	local name nth n=0 deaths=0 bad='' step=1 left
+	[ "$1" != poststop ] || traced precreate
+	traced "$1"
+	result $? "killed: $1 under strace"
+	awk 'match($0, /^[a-z0-9_]+\(/) {
+		name = substr($0, 1, RLENGTH - 1)
+		n = ++nth[name]
+		if (name == "read" && /ociVersion/)
+			started = 1
+		if (started && name != "exit_group")
+			print name, n
+	}' "$T/trace" >"$T/calls"
+	poststop
+	[ -n "${SHALE_LONG:-}" ] ||
+		step=$((($(wc -l <"$T/calls") + $2 - 1) / $2))
+	while read -r name nth; do
+		n=$((n + 1))
+		[ $((n % step)) -eq 0 ] || continue
+		[ "$1" != poststop ] || traced precreate
+		traced "$1" -e inject="$name:signal=KILL:when=$nth"
+		[ $? -ne 137 ] || deaths=$((deaths + 1))
+		if [ $((n / step % 2)) -eq 0 ]; then
+			traced precreate
+			cp "$T/run.out" "$T/way"
+			poststop >>"$T/way" 2>&1
+		else
+			on_store cleanup >"$T/way" 2>&1
+		fi
+		left=$(active_keys && mounts_below /run/shale &&
+			ls -A /run/shale/precreate)
+		[ -z "$left" ] || bad="$bad
+$name $nth: $left: $(cat "$T/way")"
+	done <"$T/calls"
+	is "$bad" '' "killed: $1: nothing is left, killed $deaths times at one of $n calls"
+	[ "$deaths" -gt 0 ]
+	result $? "killed: $1: and it was killed"
+}
+
+config .
+cp "$T/in" "$T/precreate.in"
+poststop
+cp "$T/state" "$T/poststop.in"
+killed precreate 24
+killed poststop 12
 
 # ---- refusals ----
 

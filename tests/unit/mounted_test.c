@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records of what shale-runtime has mounted: whole or nothing, held by one,
+ * Records of what doors have mounted: whole or nothing, held by one,
  * and never another container's.
  */
 #include "fixture.h"
@@ -41,6 +41,7 @@ static struct mounted record_of(const char *root, const char *id,
 				const char *target)
 {
 	return (struct mounted){
+		.door = DOOR_RUNTIME,
 		.runtime = strdup("/usr/bin/runc"),
 		.root = strdup(root),
 		.id = strdup(id),
@@ -63,15 +64,22 @@ static void what_is_written_is_read_again(void **state)
 	(void)state;
 	MUST(mounted_create(&made, &why));
 	mounted_clear(&made);
-	assert_true(mounted_is_on_record("/usr/bin/runc", "/r", "one"));
-	assert_true(mounted_is_on_record("/opt/runc", "/r", "one"));
-	assert_false(mounted_is_on_record("/usr/bin/crun", "/r", "one"));
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/s", "one"));
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "on"));
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "../one"));
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", NULL));
-	MUST(mounted_open("/usr/bin/runc", "/r", "one", MOUNTED_NOW, &read,
-			  &why));
+	assert_true(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					 "one"));
+	assert_true(
+		mounted_is_on_record(DOOR_RUNTIME, "/opt/runc", "/r", "one"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/crun", "/r",
+					  "one"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/s",
+					  "one"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					  "on"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					  "../one"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					  NULL));
+	MUST(mounted_open(DOOR_RUNTIME, "/usr/bin/runc", "/r", "one",
+			  MOUNTED_NOW, &read, &why));
 	assert_true(read.is_certified);
 	assert_string_equal(read.target, "/t");
 	assert_string_equal(read.store_option, "");
@@ -79,7 +87,8 @@ static void what_is_written_is_read_again(void **state)
 	assert_int_equal(read.mount, 0);
 	assert_true(mounted_is_of_this_boot(&read));
 	MUST(mounted_remove(&read, &why));
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "one"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					  "one"));
 }
 
 static void a_second_record_of_a_container_is_refused(void **state)
@@ -142,19 +151,21 @@ static void a_record_that_is_worked_on_is_left_alone(void **state)
 
 	(void)state;
 	MUST(mounted_create(&made, &why));
-	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "held",
-				      MOUNTED_NOW, &read, NULL),
+	assert_int_equal(mounted_open(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+				      "held", MOUNTED_NOW, &read, NULL),
 			 -EBUSY);
 	MUST(mounted_remove(&made, &why));
-	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "held",
-				      MOUNTED_NOW, &read, NULL),
+	assert_int_equal(mounted_open(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+				      "held", MOUNTED_NOW, &read, NULL),
 			 -ENOENT);
 }
 
-static int count(void *ctx, struct mounted *mounted)
+static int count(void *ctx, struct mounted *mounted, const char *torn)
 {
 	int *counts = ctx;
 
+	if (torn)
+		return 0;
 	counts[mounted->is_certified]++;
 	return mounted_remove(mounted, NULL);
 }
@@ -169,26 +180,36 @@ static void a_torn_record_is_nothing_or_refused(void **state)
 	MUST(mounted_create(&made, &why));
 	assert_int_equal(unlinkat(made.fd, "key", 0), 0);
 	drop_locked_fd(&made.fd);
-	assert_int_equal(mounted_open("/usr/bin/runc", "/r", "torn",
-				      MOUNTED_NOW, &read, &why),
+	assert_int_equal(mounted_open(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+				      "torn", MOUNTED_NOW, &read, &why),
 			 -EUCLEAN);
-	assert_int_equal(mounted_walk(count, counts, &why), 0);
+	assert_int_equal(mounted_walk(DOOR_RUNTIME, count, counts, &why), 0);
 	assert_int_equal(counts[0] + counts[1], 0);
 	/* What is not certified has done nothing, whatever it has. */
 	made.fd = openat(made.room_fd, made.name, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(unlinkat(made.fd, "format", 0), 0);
 	drop_locked_fd(&made.fd);
-	assert_int_equal(mounted_walk(count, counts, &why), 0);
+	assert_int_equal(mounted_walk(DOOR_RUNTIME, count, counts, &why), 0);
 	assert_int_equal(counts[0], 1);
 	assert_int_equal(counts[1], 0);
-	assert_false(mounted_is_on_record("/usr/bin/runc", "/r", "torn"));
+	assert_false(mounted_is_on_record(DOOR_RUNTIME, "/usr/bin/runc", "/r",
+					  "torn"));
+}
+
+static int open_tmpfs(void)
+{
+	auto_fd config = fsopen("tmpfs", FSOPEN_CLOEXEC);
+
+	assert_int_equal(fsconfig(config, FSCONFIG_CMD_CREATE, NULL, NULL, 0),
+			 0);
+	return fsmount(config, FSMOUNT_CLOEXEC, 0);
 }
 
 /* Needs root: a mount. */
 static void only_the_recorded_mount_is_unmounted(void **state)
 {
 	auto_mounted made = record_of("/r", "mount", at("t"));
-	auto_fd fd = -1, target = -1, config = -1;
+	auto_fd fd = -1, target = -1;
 	bool done;
 
 	(void)state;
@@ -196,10 +217,7 @@ static void only_the_recorded_mount_is_unmounted(void **state)
 		skip();
 	assert_int_equal(mkdir(at("t"), 0700), 0);
 	target = open(at("t"), O_PATH | O_CLOEXEC);
-	config = fsopen("tmpfs", FSOPEN_CLOEXEC);
-	assert_int_equal(fsconfig(config, FSCONFIG_CMD_CREATE, NULL, NULL, 0),
-			 0);
-	fd = fsmount(config, FSMOUNT_CLOEXEC, 0);
+	fd = open_tmpfs();
 	MUST(mounted_create(&made, &why));
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_true(done); /* there was none yet */
@@ -209,6 +227,72 @@ static void only_the_recorded_mount_is_unmounted(void **state)
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_false(done);
 	assert_int_equal(umount2(at("t"), 0), 0);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_false(done);
+	MUST(mounted_remove(&made, &why));
+}
+
+/* A door that no runtime stands behind, and a directory of the record's. */
+static struct mounted record_of_precreate(const char *id)
+{
+	return (struct mounted){
+		.door = DOOR_PRECREATE,
+		.runtime = strdup(""),
+		.root = strdup(""),
+		.id = strdup(id),
+		.bundle = strdup(""),
+		.key = strdup("key"),
+		.store = strdup("/store"),
+		.store_option = strdup(""),
+		.config_option = strdup(""),
+		.room_fd = -1,
+		.fd = -1,
+	};
+}
+
+static void without_a_runtime_the_caller_tells(void **state)
+{
+	auto_mounted made = record_of_precreate("caller");
+	auto_mounted read = MOUNTED_INIT;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	MUST(mounted_create(&made, &why));
+	assert_string_equal(made.name, "caller");
+	mounted_clear(&made);
+	MUST(mounted_open(DOOR_PRECREATE, "", "", "caller", MOUNTED_NOW, &read,
+			  &why));
+	assert_true(mounted_is_used(&read, true));
+	assert_false(mounted_is_used(&read, false));
+	read.caller[strlen(read.caller) - 1] ^= 1; /* of another boot */
+	assert_false(mounted_is_used(&read, true));
+	MUST(mounted_remove(&read, &why));
+}
+
+/* Needs root: a mount. */
+static void nothing_else_may_lie_on_a_target_of_its_own(void **state)
+{
+	auto_mounted made = record_of_precreate("own");
+	auto_fd fd = -1, target = -1;
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	fd = open_tmpfs();
+	MUST(mounted_create(&made, &why));
+	MUST(mounted_own_target(&made, getegid(), &target, &why));
+	MUST(mounted_attach(&made, fd, target, &why));
+	drop_fd(&fd);
+	drop_fd(&target);
+	assert_false(mounted_is_used(&made, false));
+	assert_int_equal(mount("none", made.target, "tmpfs", 0, NULL), 0);
+	assert_int_equal(mounted_unmount(&made, &done, &why), -EBUSY);
+	assert_non_null(strstr(why.msg, "not what its record says"));
+	assert_int_equal(umount2(made.target, 0), 0);
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_true(done);
 	MUST(mounted_unmount(&made, &done, &why));
@@ -226,6 +310,8 @@ int main(void)
 		TEST_IN_DIR(a_record_that_is_worked_on_is_left_alone),
 		TEST_IN_DIR(a_torn_record_is_nothing_or_refused),
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
+		TEST_IN_DIR(without_a_runtime_the_caller_tells),
+		TEST_IN_DIR(nothing_else_may_lie_on_a_target_of_its_own),
 	};
 
 	return cmocka_run_group_tests(tests, own_run, NULL);
