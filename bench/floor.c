@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Contestant: what the rows of a store can't do without, and nothing else.
+ * No lock, no check, no error but that of the call itself.
+ *
+ *	cycle			a directory with fs/, work/ and two facts is
+ *				made aside, renamed in, renamed out and deleted
+ *	commit-files files=N	the same files, and one syncfs
+ */
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "contestant.h"
+#include "files.h"
+
+static int dir_fd = -1;
+static char place[PATH_MAX - 8];
+static long files;
+static int is_synced;
+
+static int set_up(const struct contest *contest)
+{
+	(void)snprintf(place, sizeof(place), "%s/floor", contest->dir);
+	files = contest_number(contest, "files", 0);
+	is_synced = !strcmp(contest_arg(contest, "durability", "layer"), "all");
+	(void)mkdir(place, 0700);
+	dir_fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return dir_fd < 0 ? contest_fail_errno("open '%s'", place) : 0;
+}
+
+static void tear_down(void)
+{
+	if (dir_fd >= 0)
+		(void)close(dir_fd);
+	dir_fd = -1;
+}
+
+static int make(void)
+{
+	return mkdirat(dir_fd, "new", 0700) ||
+	       mkdirat(dir_fd, "new/fs", 0755) ||
+	       mkdirat(dir_fd, "new/work", 0700) ||
+	       symlinkat("../../snapshots/00112233445566778899aabbccddeeff",
+			 dir_fd, "new/key.parent") ||
+	       symlinkat("worker-0", dir_fd, "new/key") ||
+	       renameat(dir_fd, "new", dir_fd, "key");
+}
+
+static int unmake(void)
+{
+	return renameat(dir_fd, "key", dir_fd, "old") ||
+	       unlinkat(dir_fd, "old/key", 0) ||
+	       unlinkat(dir_fd, "old/key.parent", 0) ||
+	       unlinkat(dir_fd, "old/fs", AT_REMOVEDIR) ||
+	       unlinkat(dir_fd, "old/work", AT_REMOVEDIR) ||
+	       unlinkat(dir_fd, "old", AT_REMOVEDIR);
+}
+
+static int cycle(long count, uint64_t *ret_ns)
+{
+	const uint64_t start = contest_now();
+
+	for (long i = 0; i < count; i++)
+		if (make() || (is_synced && fsync(dir_fd)) || unmake() ||
+		    (is_synced && fsync(dir_fd)))
+			return contest_fail_errno("a cycle");
+	*ret_ns = contest_now() - start;
+	return 0;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type,
+		      struct FTW *at)
+{
+	(void)st;
+	(void)type;
+	(void)at;
+	return remove(path);
+}
+
+static int commit_files(uint64_t *ret_ns)
+{
+	char tree[PATH_MAX];
+	uint64_t start;
+
+	(void)stpcpy(stpcpy(tree, place), "/tree");
+	if (mkdir(tree, 0755) < 0)
+		return contest_fail_errno("make '%s'", tree);
+	sync();
+	start = contest_now();
+	if (files_write(tree, files) < 0 || syncfs(dir_fd) < 0)
+		return contest_fail_errno("write '%s'", tree);
+	*ret_ns = contest_now() - start;
+	return nftw(tree, remove_one, 16, FTW_DEPTH | FTW_PHYS)
+		       ? contest_fail_errno("remove '%s'", tree)
+		       : 0;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct contest_row rows[] = {
+		{ "cycle", set_up, NULL, tear_down, cycle },
+		{ "commit-files", set_up, commit_files, tear_down, NULL },
+	};
+
+	return contest_main(argc, argv, rows, sizeof(rows) / sizeof(*rows));
+}
