@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the mount engines and mount.c share.  An engine gets a parsed spec
- * whose directories were seen to exist, and makes one mount of it; mount.c
- * chooses the engine and has the last look.
+ * and makes one mount of it; mount.c chooses the engine, looks for the cause
+ * of a failure, and has the last look.
  *
  * Both make the same mount: the flags of the spec on it, for rbind on all
  * that is below it as well, ro included; propagation private, recursively.
@@ -51,7 +51,8 @@ bool mount_fsmount_is_here(void);
 /* ---- mount_names.c: the directories of a spec, and how to call them ---- */
 
 /**
- * mount_check_dirs - see that each directory of a spec is there
+ * mount_check_dirs - see that each directory of a spec is there, and an upper
+ * and its workdir on one mount
  *
  * The kernel's errors do not tell which one is not.
  */

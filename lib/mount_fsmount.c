@@ -81,7 +81,17 @@ static size_t shown_length(const char *value)
 	size_t n = 0;
 
 	for (; *value; value++)
-		n += strchr(" \t\n\\,", *value) ? 4 : 1;
+		switch (*value) {
+		case ' ':
+		case '\t':
+		case '\n':
+		case '\\':
+		case ',':
+			n += 4;
+			break;
+		default:
+			n++;
+		}
 	return n;
 }
 

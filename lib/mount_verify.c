@@ -316,22 +316,37 @@ int mount_verify_layers(int fd, const struct spec *spec,
 	return 0;
 }
 
+/* The mount and the inode that a directory is, in one call where that does. */
+static int place_of(int fd, const char *path, uint64_t ret[2],
+		    struct shale_error *err)
+{
+	struct statx stx;
+	auto_fd dir = -1;
+	int r;
+
+	if (statx(fd, path, *path ? AT_NO_AUTOMOUNT : AT_EMPTY_PATH,
+		  STATX_MNT_ID | STATX_INO, &stx) < 0)
+		return error_errno(err, errno, "look at '%s'", path);
+	ret[1] = stx.stx_ino;
+	ret[0] = stx.stx_mnt_id;
+	if (stx.stx_mask & STATX_MNT_ID)
+		return 0;
+	if (!*path)
+		return mount_id(fd, &ret[0], err);
+	r = mount_open_dir(path, "target", &dir, err); /* until 5.8 */
+	return r < 0 ? r : place_of(dir, "", ret, err);
+}
+
 int mount_verify_place(int fd, const char *target, struct shale_error *err)
 {
-	auto_fd seen = -1;
-	uint64_t seen_id, id;
-	struct stat seen_st, st;
-	int r = mount_open_dir(target, "target", &seen, err);
+	uint64_t seen[2], ours[2];
+	int r = place_of(AT_FDCWD, target, seen, err);
 
 	if (r == 0)
-		r = mount_id(seen, &seen_id, err);
-	if (r == 0)
-		r = mount_id(fd, &id, err);
+		r = place_of(fd, "", ours, err);
 	if (r < 0)
 		return r;
-	if (fstat(seen, &seen_st) < 0 || fstat(fd, &st) < 0)
-		return error_errno(err, errno, "look at '%s'", target);
-	if (seen_id == id && seen_st.st_ino == st.st_ino)
+	if (seen[0] == ours[0] && seen[1] == ours[1])
 		return 0;
 	return error_fail(err, ESTALE, "mounted, but '%s' shows something else",
 			  target);

@@ -60,13 +60,12 @@ void spec_free(struct spec *spec)
 {
 	if (!spec)
 		return;
-	for (size_t i = 0; i < spec->lower_count; i++)
-		free(spec->lowers[i]);
 	for (size_t i = 0; i < spec->rest_count; i++) {
 		free(spec->rest[i].key);
 		free(spec->rest[i].value);
 	}
 	free(spec->lowers);
+	free(spec->lowers_text);
 	free(spec->rest);
 	free(spec->source);
 	free(spec->upper);
@@ -87,34 +86,41 @@ static int check_path(const char *path, const char *what,
 	return 0;
 }
 
-/* Reads one layer up to its ':' or the end, and moves *@at behind it. */
-static int parse_lower(const char **at, char **ret, struct shale_error *err)
+static int check_escapes(const char *value, struct shale_error *err)
 {
-	const char *s = *at;
-	auto_free char *path = malloc(strlen(s) + 1);
-	char *out = path;
-	int r;
+	const char *layer = value;
 
-	if (!path)
-		return error_errno(err, ENOMEM, "read lowerdir");
-	while (*s && *s != ':') {
-		if (*s == '\\') {
-			s++;
-			if (*s != ':' && *s != '\\')
-				return error_fail(
-					err, EINVAL,
-					"lowerdir has a '\\' before neither ':' nor '\\': '%s'",
-					*at);
-		}
-		*out++ = *s++;
+	for (; *value; value++) {
+		if (*value == ':')
+			layer = value + 1;
+		if (*value != '\\')
+			continue;
+		value++;
+		if (*value != ':' && *value != '\\')
+			return error_fail(
+				err, EINVAL,
+				"lowerdir has a '\\' before neither ':' nor '\\': '%s'",
+				layer);
 	}
-	*out = '\0';
-	*at = s;
-	r = check_path(path, "a layer in lowerdir", err);
-	if (r < 0)
-		return r;
-	*ret = take_ptr(&path);
 	return 0;
+}
+
+/*
+ * Unescapes one layer where it stands, up to its ':' or the end; returns
+ * where the next one starts, or NULL.
+ */
+static char *cut_lower(char *at)
+{
+	char *out = at, last;
+
+	while (*at && *at != ':') {
+		if (*at == '\\')
+			at++;
+		*out++ = *at++;
+	}
+	last = *at;
+	*out = '\0';
+	return last ? at + 1 : NULL;
 }
 
 /* An upper bound: an escaped ':' counts too. */
@@ -130,22 +136,25 @@ static size_t count_parts(const char *value)
 static int parse_lowers(struct spec *spec, const char *value,
 			struct shale_error *err)
 {
+	char *at;
 	size_t n = 0;
+	int r;
 
 	if (spec->lowers)
 		return error_fail(err, EINVAL, "lowerdir is there twice");
+	r = check_escapes(value, err);
+	if (r < 0)
+		return r;
 	spec->lowers = calloc(count_parts(value), sizeof(*spec->lowers));
-	if (!spec->lowers)
+	spec->lowers_text = strdup(value);
+	if (!spec->lowers || !spec->lowers_text)
 		return error_errno(err, ENOMEM, "read lowerdir");
-	for (;;) {
-		int r = parse_lower(&value, &spec->lowers[n], err);
-
+	for (at = spec->lowers_text; at; spec->lower_count = ++n) {
+		spec->lowers[n] = at;
+		at = cut_lower(at);
+		r = check_path(spec->lowers[n], "a layer in lowerdir", err);
 		if (r < 0)
 			return r;
-		spec->lower_count = ++n;
-		if (!*value)
-			break;
-		value++;
 	}
 	if (n > SPEC_LOWERS_MAX)
 		return error_fail(

@@ -60,8 +60,9 @@ struct spec {
 	uint64_t attr_set; /* MOUNT_ATTR_*, without RDONLY */
 	uint64_t attr_clear;
 	size_t lower_count;
-	char **lowers; /* unescaped, topmost first */
-	char *upper;   /* NULL for an overlay of lowers alone */
+	char **lowers;	   /* unescaped, topmost first; in lowers_text */
+	char *lowers_text; /* one for all: a chain has 500 */
+	char *upper;	   /* NULL for an overlay of lowers alone */
 	char *work;
 	size_t rest_count;
 	struct spec_option *rest;
