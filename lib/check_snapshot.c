@@ -196,8 +196,9 @@ static int check_id(struct look *look)
 	struct stat st;
 	int r = 0;
 
-	if (!look->site.kind || id_from_name(look->name, look->right_id) < 0)
+	if (!look->site.kind)
 		return 0;
+	id_from_name(look->name, look->right_id);
 	look->site.right_id = look->right_id;
 	if (strcmp(look->right_id, look->site.id) != 0)
 		r = found(look, "id-mismatch",

@@ -11,12 +11,8 @@
 
 #define ID_SIZE 33 /* 32 digits and NUL */
 
-/**
- * id_from_name - the ID of a name or key
- *
- * Return: 0, or -ENOMEM where libcrypto can't work.
- */
-int id_from_name(const char *name, char ret[ID_SIZE]);
+/** id_from_name - the ID of a name or key */
+void id_from_name(const char *name, char ret[ID_SIZE]);
 
 /** id_is_valid - whether @text is 32 lower-case hex digits */
 bool id_is_valid(const char *text);

@@ -9,8 +9,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
 #include <search.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -21,13 +19,13 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "error.h"
 #include "fs.h"
 #include "scope.h"
 #include "text.h"
 
 #define HEAD "shale-manifest 1"
-#define DIGEST_BYTES 32
 #define DIGEST_SIZE (2 * DIGEST_BYTES + 1)
 #define XATTRS_MAX 65536
 #define READ_SIZE ((size_t)1 << 18)
@@ -103,9 +101,6 @@ struct named {
 
 struct manifest {
 	struct overlay *ov;
-	bool marked; /* in libcrypto's queue of errors */
-	EVP_MD *sha256;
-	EVP_MD_CTX *digest;
 	char *buffer, *xattrs, *value;
 	void *linked; /* struct named, by inode */
 	struct text path, line;
@@ -135,10 +130,6 @@ static void named_free(void *named)
 static void manifest_end(struct manifest *m)
 {
 	tdestroy(m->linked, named_free);
-	EVP_MD_CTX_free(m->digest);
-	EVP_MD_free(m->sha256);
-	if (m->marked)
-		(void)ERR_pop_to_mark();
 	free(m->buffer);
 	free(m->xattrs);
 	free(m->value);
@@ -155,19 +146,10 @@ static int out_of_memory(const struct manifest *m)
 
 static int manifest_begin(struct manifest *m)
 {
-	/* The queue of errors is the host's: nothing of ours stays in it. */
-	(void)ERR_set_mark(); /* 0 where there is nothing to mark */
-	m->marked = true;
-	m->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-	m->digest = EVP_MD_CTX_new();
 	m->buffer = malloc(READ_SIZE);
 	m->xattrs = malloc(XATTRS_MAX);
 	m->value = malloc(XATTRS_MAX);
-	return m->sha256 && m->digest && m->buffer && m->xattrs && m->value &&
-			       EVP_DigestInit_ex(m->digest, m->sha256, NULL) ==
-				       1
-		       ? 0
-		       : out_of_memory(m);
+	return m->buffer && m->xattrs && m->value ? 0 : out_of_memory(m);
 }
 
 static int fail_here(const struct manifest *m, int r)
@@ -176,21 +158,21 @@ static int fail_here(const struct manifest *m, int r)
 			   m->path.len ? m->path.bytes : ".");
 }
 
-static void digest_end(EVP_MD_CTX *digest, char ret[DIGEST_SIZE])
+static void digest_hex(struct digest *digest, char ret[DIGEST_SIZE])
 {
-	unsigned char bytes[EVP_MAX_MD_SIZE];
+	unsigned char bytes[DIGEST_BYTES];
 
-	(void)EVP_DigestFinal_ex(digest, bytes, NULL);
+	digest_end(digest, bytes);
 	text_hex(bytes, DIGEST_BYTES, ret);
 }
 
 static int add_content(struct manifest *m, int fd, off_t size)
 {
 	char hex[DIGEST_SIZE];
+	struct digest digest;
 	ssize_t n = 1;
 
-	if (EVP_DigestInit_ex(m->digest, m->sha256, NULL) != 1)
-		return -ENOMEM;
+	digest_begin(&digest);
 	while (n > 0) {
 		if (overlay_cancelled(m->ov))
 			return -ECANCELED;
@@ -201,9 +183,9 @@ static int add_content(struct manifest *m, int fd, off_t size)
 		}
 		if (n < 0)
 			return -errno;
-		(void)EVP_DigestUpdate(m->digest, m->buffer, (size_t)n);
+		digest_add(&digest, m->buffer, (size_t)n);
 	}
-	digest_end(m->digest, hex);
+	digest_hex(&digest, hex);
 	text_addf(&m->line, " %jd:%s", (intmax_t)size, hex);
 	return 0;
 }
@@ -237,13 +219,13 @@ static int add_xattr(struct manifest *m, const struct source *from,
 			    ? getxattr(from->path, name, m->value, XATTRS_MAX)
 			    : fgetxattr(from->fd, name, m->value, XATTRS_MAX);
 	char hex[DIGEST_SIZE];
+	struct digest digest;
 
 	if (n < 0 && !m->forgiving)
 		return -errno;
-	if (EVP_DigestInit_ex(m->digest, m->sha256, NULL) != 1)
-		return -ENOMEM;
-	(void)EVP_DigestUpdate(m->digest, m->value, n < 0 ? 0 : (size_t)n);
-	digest_end(m->digest, hex);
+	digest_begin(&digest);
+	digest_add(&digest, m->value, n < 0 ? 0 : (size_t)n);
+	digest_hex(&digest, hex);
 	text_add(&m->line, " ", 1);
 	text_add_word(&m->line, name);
 	text_addf(&m->line, "=%s", n < 0 ? "unreadable" : hex);
@@ -470,7 +452,7 @@ static int walk(struct manifest *m, int fs_fd)
 
 struct writing {
 	FILE *file;
-	EVP_MD_CTX *digest;
+	struct digest digest;
 };
 
 static int write_line(void *ctx, const char *path, const char *line)
@@ -479,8 +461,8 @@ static int write_line(void *ctx, const char *path, const char *line)
 	const size_t len = strlen(line);
 
 	(void)path;
-	(void)EVP_DigestUpdate(w->digest, line, len);
-	(void)EVP_DigestUpdate(w->digest, "\n", 1);
+	digest_add(&w->digest, line, len);
+	digest_add(&w->digest, "\n", 1);
 	return fwrite(line, 1, len, w->file) != len ||
 			       putc('\n', w->file) == EOF
 		       ? -EIO
@@ -494,8 +476,7 @@ static int write_all(struct manifest *m, struct writing *w, int fs_fd,
 	char hex[DIGEST_SIZE];
 	int r;
 
-	if (!w->digest || EVP_DigestInit_ex(w->digest, m->sha256, NULL) != 1)
-		return out_of_memory(m);
+	digest_begin(&w->digest);
 	(void)snprintf(head, sizeof(head), HEAD " parent %s",
 		       *parent_id ? parent_id : "-");
 	r = write_line(w, "", head);
@@ -503,7 +484,7 @@ static int write_all(struct manifest *m, struct writing *w, int fs_fd,
 		r = walk(m, fs_fd);
 	if (r < 0)
 		return r;
-	digest_end(w->digest, hex);
+	digest_hex(&w->digest, hex);
 	if (fprintf(w->file, "sha256 %s\n", hex) < 0 || fflush(w->file) != 0 ||
 	    (m->ov->durability != DURABLE_NONE && fsync(fileno(w->file)) < 0))
 		return error_errno(m->err, errno, "write 'manifest'");
@@ -517,7 +498,7 @@ int manifest_store(struct overlay *ov, int dir_fd, int fs_fd,
 		dir_fd, "manifest",
 		O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	auto_file file = NULL;
-	struct writing w = { .digest = NULL };
+	struct writing w = { .file = NULL };
 	auto_manifest m = {
 		.ov = ov, .emit = write_line, .ctx = &w, .err = err
 	};
@@ -532,10 +513,7 @@ int manifest_store(struct overlay *ov, int dir_fd, int fs_fd,
 		return out_of_memory(&m);
 	(void)take_fd(&fd);
 	w.file = file;
-	w.digest = EVP_MD_CTX_new();
-	r = write_all(&m, &w, fs_fd, parent_id);
-	EVP_MD_CTX_free(w.digest);
-	return r;
+	return write_all(&m, &w, fs_fd, parent_id);
 }
 
 /* ---- comparing ---- */
@@ -800,18 +778,19 @@ static int load(int dir_fd, char **ret, size_t *ret_len,
 }
 
 /* Whether the last line has the digest of all before it; cuts that off. */
-static bool is_whole(const struct manifest *m, char *text, size_t len)
+static bool is_whole(char *text, size_t len)
 {
 	static const char word[] = "sha256 ";
 	const size_t last = sizeof(word) - 1 + DIGEST_SIZE - 1 + 1;
 	char hex[DIGEST_SIZE];
+	struct digest digest;
 
 	if (len < last || memchr(text, '\0', len) || text[len - 1] != '\n' ||
-	    strncmp(text + len - last, word, sizeof(word) - 1) != 0 ||
-	    EVP_DigestInit_ex(m->digest, m->sha256, NULL) != 1)
+	    strncmp(text + len - last, word, sizeof(word) - 1) != 0)
 		return false;
-	(void)EVP_DigestUpdate(m->digest, text, len - last);
-	digest_end(m->digest, hex);
+	digest_begin(&digest);
+	digest_add(&digest, text, len - last);
+	digest_hex(&digest, hex);
 	if (strncmp(text + len - 1 - strlen(hex), hex, strlen(hex)) != 0)
 		return false;
 	text[len - last] = '\0';
@@ -858,7 +837,7 @@ int manifest_compare(struct overlay *ov, int dir_fd, const char *parent_id,
 		return r;
 	if (fs_fd < 0)
 		return error_errno(err, errno, "open its 'fs'");
-	if (!is_whole(&m, text, len))
+	if (!is_whole(text, len))
 		return found(ctx, "manifest", "manifest",
 			     "the manifest is damaged itself");
 	c.at = text;

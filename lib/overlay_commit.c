@@ -86,9 +86,7 @@ static int check_arguments(struct commitment *c, const char *key,
 				  c->active->kind == SHALE_KIND_VIEW
 					  ? "a view"
 					  : "committed already");
-	r = id_from_name(c->name, c->id);
-	if (r < 0)
-		return error_fail(err, -r, "hash the name: out of memory");
+	id_from_name(c->name, c->id);
 	r = facts_check_free(c->ov, c->id, c->name, err);
 	return r < 0 ? r : check_rebase(c, opts ? opts->parent : NULL, err);
 }

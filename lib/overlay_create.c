@@ -138,9 +138,7 @@ static int check_arguments(struct creation *creation, const char *key,
 		r = check_maps(creation, err);
 	if (r < 0)
 		return r;
-	r = id_from_name(key, creation->id);
-	if (r < 0)
-		return error_fail(err, -r, "hash the key: out of memory");
+	id_from_name(key, creation->id);
 	r = check_parent(creation, parent, err);
 	return r < 0 ? r : check_labels(creation, err);
 }

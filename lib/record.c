@@ -124,7 +124,8 @@ static int read_kind(int dir_fd, struct record *record, struct shale_error *err)
 	}
 	if (!record->kind)
 		return -ENOENT;
-	if (id_from_name(record->name, id) < 0 || strcmp(id, record->id) != 0)
+	id_from_name(record->name, id);
+	if (strcmp(id, record->id) != 0)
 		return contradiction(record, err,
 				     "its name belongs to another directory");
 	return 0;
@@ -143,7 +144,8 @@ static int read_parent_name(const struct overlay *ov, struct record *record,
 		return contradiction(record, err, "its parent does not exist");
 	if (r < 0)
 		return error_errno(err, -r, "read 'snapshots/%s'", path);
-	if (id_from_name(text, id) < 0 || strcmp(id, record->parent_id) != 0)
+	id_from_name(text, id);
+	if (strcmp(id, record->parent_id) != 0)
 		return contradiction(record, err,
 				     "its parent has another's name");
 	record->parent = strdup(text);
@@ -260,7 +262,8 @@ static int make_removable(struct record *record, struct shale_error *err)
 	static const char *const none[] = { NULL };
 	char id[ID_SIZE];
 
-	if (id_from_name(record->name, id) < 0 || strcmp(id, record->id) != 0)
+	id_from_name(record->name, id);
+	if (strcmp(id, record->id) != 0)
 		return -EUCLEAN;
 	error_clear(err);
 	if (!record->parent)
@@ -386,10 +389,9 @@ static int find_with(load_fn *load, struct overlay *ov, const char *name,
 {
 	auto_record record = NULL;
 	char id[ID_SIZE];
-	int r = id_from_name(name, id);
+	int r;
 
-	if (r < 0)
-		return error_fail(err, -r, "hash '%s': out of memory", name);
+	id_from_name(name, id);
 	r = load(ov, ROOM_ACTIVE, id, &record, err);
 	if (r == -ENOENT)
 		r = load(ov, ROOM_SNAPSHOTS, id, &record, err);

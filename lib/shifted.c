@@ -58,7 +58,8 @@ int shifted_map_id(const struct idmaps *maps, char ret[ID_SIZE])
 
 	if (!uid || !gid || asprintf(&both, "%s %s", uid, gid) < 0)
 		return -ENOMEM;
-	return id_from_name(both, ret);
+	id_from_name(both, ret);
+	return 0;
 }
 
 /* ---- one copy ---- */

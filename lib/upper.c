@@ -88,7 +88,8 @@ static int store_id(const struct overlay *ov, char ret[ID_SIZE])
 	if (n < 0)
 		return -errno;
 	root[n] = '\0';
-	return id_from_name(root, ret);
+	id_from_name(root, ret);
+	return 0;
 }
 
 /* Who can write into DIR could put another's directory in place of ours. */

@@ -63,7 +63,7 @@ static const char *strange_name(uint8_t byte)
 
 	if (byte & 128)
 		return byte & 64 ? "junk" : "00000000000000000000000000000000";
-	REQUIRE(id_from_name(strange[i], ids[i]) == 0);
+	id_from_name(strange[i], ids[i]);
 	return ids[i];
 }
 
@@ -98,9 +98,9 @@ static void choose_text(struct bytes *bytes, char ret[1100])
 		(void)snprintf(ret, 1100, "%s", PICK(good, choice / 8u));
 		return;
 	case 2:
-		REQUIRE(id_from_name(choice & 8 ? PICK(good, choice / 16u)
-						: PICK(strange, choice / 16u),
-				     id) == 0);
+		id_from_name(choice & 8 ? PICK(good, choice / 16u)
+					: PICK(strange, choice / 16u),
+			     id);
 		(void)snprintf(ret, 1100, "../../snapshots/%s", id);
 		return;
 	case 3:
