@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libmount.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <pthread.h>
@@ -22,6 +21,7 @@
 #include "error.h"
 #include "fs.h"
 #include "fsid.h"
+#include "mountinfo.h"
 #include "scope.h"
 #include "target.h"
 
@@ -218,24 +218,20 @@ static const struct {
 	{ "noexec", MOUNT_ATTR_NOEXEC },
 };
 
-static uint64_t attrs_of(struct libmnt_fs *fs)
+static uint64_t attrs_of(const struct mountinfo *mount)
 {
-	const char *options = mnt_fs_get_vfs_options(fs);
 	uint64_t attrs = 0;
 
-	for (size_t i = 0; options && i < sizeof(copied) / sizeof(*copied); i++)
-		if (mnt_optstr_get_option(options, copied[i].option, NULL,
-					  NULL) == 0)
+	for (size_t i = 0; i < sizeof(copied) / sizeof(*copied); i++)
+		if (mountinfo_has(mount->options, copied[i].option))
 			attrs |= copied[i].attr;
 	return attrs;
 }
 
 /* An image could lead these elsewhere, and its masks with them. */
-static bool is_strict(struct libmnt_fs *fs, const char *path)
+static bool is_strict(const struct mountinfo *mount, const char *path)
 {
-	const char *type = mnt_fs_get_fstype(fs);
-
-	return (type && (!strcmp(type, "proc") || !strcmp(type, "sysfs"))) ||
+	return !strcmp(mount->type, "proc") || !strcmp(mount->type, "sysfs") ||
 	       !strcmp(path, "/proc") || !strcmp(path, "/sys") ||
 	       !strcmp(path, "/dev");
 }
@@ -279,99 +275,121 @@ static int open_child(const struct place *place, struct child *child,
 /* Whether a mount shows what R itself has at that place, as crun makes for a
  * read-only path.
  */
-static bool is_own_bind(struct libmnt_fs *fs, struct libmnt_fs *root,
-			const char *path)
+static bool is_own_bind(const struct mountinfo *mount,
+			const struct mountinfo *root, const char *path)
 {
-	const char *theirs = mnt_fs_get_root(fs), *ours = mnt_fs_get_root(root);
-	size_t len = ours ? strlen(ours) : 0;
+	size_t len = strlen(root->root);
 
-	if (!theirs || !ours || mnt_fs_get_devno(fs) != mnt_fs_get_devno(root))
+	if (strcmp(mount->dev, root->dev) != 0)
 		return false;
 	if (len == 1) /* "/" */
 		len = 0;
-	return !strncmp(theirs, ours, len) && !strcmp(theirs + len, path);
+	return !strncmp(mount->root, root->root, len) &&
+	       !strcmp(mount->root + len, path);
 }
 
-static int add_child(struct place *place, struct libmnt_fs *fs,
-		     struct libmnt_fs *root, struct shale_error *err)
+static int add_child(struct place *place, const struct mountinfo *mount,
+		     const struct mountinfo *root, struct shale_error *err)
 {
-	const char *root_target = mnt_fs_get_target(root);
-	const char *target = mnt_fs_get_target(fs);
 	struct child *child;
 
-	if (!target || !is_at_or_below(target, root_target))
+	if (!is_at_or_below(mount->target, root->target))
 		return error_fail(err, EBUSY,
 				  "mount '%s' is on '%s' and not below it",
-				  target ? target : "?", root_target);
+				  mount->target, root->target);
 	child = realloc(place->children, (place->count + 1) * sizeof(*child));
 	if (!child)
 		return error_fail(err, ENOMEM, "look at mounts: out of memory");
 	place->children = child;
 	child += place->count++;
 	*child = (struct child){ .fd = -1, .target_fd = -1 };
-	child->mnt_id = (uint64_t)mnt_fs_get_id(fs);
-	child->path = strdup(target + strlen(root_target));
+	child->mnt_id = mount->id;
+	child->path = strdup(mount->target + strlen(root->target));
 	if (!child->path)
 		return error_fail(err, ENOMEM, "look at mounts: out of memory");
-	child->is_strict = is_strict(fs, child->path);
-	child->is_own = is_own_bind(fs, root, child->path);
+	child->is_strict = is_strict(mount, child->path);
+	child->is_own = is_own_bind(mount, root, child->path);
 	return open_child(place, child, err);
 }
 
+/* A whole table of mounts, in the kernel's order. */
 struct mount_list {
-	struct libmnt_table *table;
-	struct libmnt_iter *iter;
+	struct listed {
+		char *line;
+		struct mountinfo mount;
+	} * items;
+	size_t count;
 };
 
 static void drop_mount_list(struct mount_list *list)
 {
-	mnt_free_iter(list->iter);
-	mnt_unref_table(list->table);
+	for (size_t i = 0; i < list->count; i++)
+		free(list->items[i].line);
+	free(list->items);
+}
+
+/* Takes @line. */
+static int mount_list_add(struct mount_list *list, char *line,
+			  struct shale_error *err)
+{
+	auto_free char *taken = line;
+	struct listed *items =
+		reallocarray(list->items, list->count + 1, sizeof(*items));
+
+	if (!items)
+		return error_fail(err, ENOMEM, "look at mounts: out of memory");
+	list->items = items;
+	if (!mountinfo_parse(line, &items[list->count].mount))
+		return error_fail(
+			err, EBADMSG,
+			"the container's mountinfo has a line without sense: '%s'",
+			line);
+	items[list->count++].line = take_ptr(&taken);
+	return 0;
 }
 
 static int mount_list_read(struct mount_list *list, FILE *mountinfo,
 			   struct shale_error *err)
 {
-	list->table = mnt_new_table();
-	list->iter = mnt_new_iter(MNT_ITER_FORWARD);
-	if (!list->table || !list->iter)
-		return error_fail(err, ENOMEM, "look at mounts: out of memory");
-	if (mnt_table_parse_stream(list->table, mountinfo, "mountinfo") != 0)
-		return error_fail(
-			err, EBADMSG,
-			"libmount can't read the container's mountinfo");
-	return 0;
-}
-
-static int find_children(struct place *place, struct mount_list *list,
-			 struct shale_error *err)
-{
-	struct libmnt_fs *root = NULL, *fs;
-	const char *target;
+	char *line = NULL;
+	size_t room = 0;
 	int r = 0;
 
-	while (!root && mnt_table_next_fs(list->table, list->iter, &fs) == 0)
-		if ((uint64_t)mnt_fs_get_id(fs) == place->mnt_id)
-			root = fs;
-	target = root ? mnt_fs_get_target(root) : NULL;
-	if (!target)
+	while (r == 0 && getline(&line, &room, mountinfo) > 0) {
+		r = mount_list_add(list, line, err);
+		line = NULL;
+		room = 0;
+	}
+	free(line);
+	return r;
+}
+
+static int find_children(struct place *place, const struct mount_list *list,
+			 struct shale_error *err)
+{
+	const struct mountinfo *root = NULL;
+	int r = 0;
+
+	for (size_t i = 0; !root && i < list->count; i++)
+		if (list->items[i].mount.id == place->mnt_id)
+			root = &list->items[i].mount;
+	if (!root)
 		return error_fail(
 			err, ENOENT,
 			"the mount of '%s' is not in the container's mountinfo",
 			place->rootfs);
 	place->attrs = attrs_of(root);
-	mnt_reset_iter(list->iter, MNT_ITER_FORWARD);
-	while (r == 0 && mnt_table_next_fs(list->table, list->iter, &fs) == 0)
-		if ((uint64_t)mnt_fs_get_parent_id(fs) == place->mnt_id)
-			r = add_child(place, fs, root, err);
+	for (size_t i = 0; r == 0 && i < list->count; i++)
+		if (list->items[i].mount.parent == place->mnt_id)
+			r = add_child(place, &list->items[i].mount, root, err);
 	return r;
 }
 
 static int look_at_children(struct place *place, FILE *mountinfo,
 			    struct shale_error *err)
 {
-	__attribute__((cleanup(
-		drop_mount_list))) struct mount_list list = { NULL, NULL };
+	__attribute__((
+		cleanup(drop_mount_list))) struct mount_list list = { NULL, 0 };
 	int r = mount_list_read(&list, mountinfo, err);
 
 	return r < 0 ? r : find_children(place, &list, err);

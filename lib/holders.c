@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "fs.h"
+#include "mountinfo.h"
 #include "scope.h"
 
 /* To explain a refusal nobody shall wait longer. */
@@ -93,50 +94,23 @@ struct search {
 	size_t count;
 };
 
-/* In place: "\040" and its like, as the kernel writes them. */
-static void unescape(char *text)
-{
-	char *out = text;
-
-	for (; *text; text++) {
-		if (*text == '\\' && text[1] >= '0' && text[1] <= '3' &&
-		    text[2] >= '0' && text[2] <= '7' && text[3] >= '0' &&
-		    text[3] <= '7') {
-			*out++ = (char)((text[1] - '0') * 64 +
-					(text[2] - '0') * 8 + (text[3] - '0'));
-			text += 3;
-		} else {
-			*out++ = *text;
-		}
-	}
-	*out = '\0';
-}
-
-/*
- * "36 35 98:0 /root /target rw,noatime master:1 - overlay overlay rw,..."
- * (Documentation/filesystems/proc.rst)
- */
 static bool parse_line(char *line, struct upper_mount *ret)
 {
-	char *fields[5], *rest = strstr(line, " - overlay "), *option;
+	struct mountinfo mount;
+	char *option, *upper = NULL;
 
-	if (!rest)
+	if (!mountinfo_parse(line, &mount) ||
+	    strcmp(mount.type, "overlay") != 0)
 		return false;
-	*rest = '\0';
-	rest += sizeof(" - overlay ") - 1;
-	rest += strcspn(rest, " ");
-	for (int i = 0; i < 5; i++)
-		fields[i] = strsep(&line, " ");
-	ret->upperdir = NULL;
-	while ((option = strsep(&rest, " ,\n")) != NULL)
+	while ((option = strsep(&mount.super, ",")) != NULL)
 		if (!strncmp(option, "upperdir=", 9))
-			ret->upperdir = option + 9;
-	if (!ret->upperdir || !fields[4])
+			upper = option + 9;
+	if (!upper)
 		return false;
-	unescape(fields[4]);
-	unescape((char *)(uintptr_t)ret->upperdir);
-	ret->dev = fields[2];
-	ret->target = fields[4];
+	mountinfo_unescape(upper);
+	ret->upperdir = upper;
+	ret->dev = mount.dev;
+	ret->target = mount.target;
 	return true;
 }
 
@@ -308,20 +282,13 @@ static bool name_child(const struct busy *busy)
 	size_t room = 0;
 
 	while (file && getline(&line, &room, file) > 0) {
-		char *rest, *target;
-		unsigned long long parent;
+		struct mountinfo mount;
 
-		(void)strtoull(line, &rest, 10);
-		parent = strtoull(rest, &rest, 10);
-		if (parent != busy->mnt_id)
+		if (!mountinfo_parse(line, &mount) ||
+		    mount.parent != busy->mnt_id)
 			continue;
-		for (int i = 0; i < 2 && *rest; i++)
-			rest += 1 + strcspn(rest + 1, " ");
-		target = *rest ? rest + 1 : rest;
-		target[strcspn(target, " ")] = '\0';
-		unescape(target);
 		(void)snprintf(busy->ret, HOLDER_SIZE,
-			       "'%.160s' is mounted in it", target);
+			       "'%.160s' is mounted in it", mount.target);
 		return true;
 	}
 	return false;

@@ -11,13 +11,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libmount.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 
 #include "error.h"
+#include "libmount.h"
 #include "scope.h"
 
 #define DATA_MAX 4095
@@ -29,11 +29,6 @@ struct libmnt_job {
 	unsigned long flags;
 };
 
-static void drop_context(struct libmnt_context **cxt)
-{
-	mnt_free_context(*cxt);
-}
-
 static int fail_mount(const struct libmnt_job *job, int code,
 		      struct shale_error *err)
 {
@@ -42,40 +37,50 @@ static int fail_mount(const struct libmnt_job *job, int code,
 			   mount_hint(code));
 }
 
-static int mount_by_libmount(const struct libmnt_job *job,
-			     struct shale_error *err)
+static int mount_context(const struct libmount *lib, struct libmnt_context *cxt,
+			 const struct libmnt_job *job, struct shale_error *err)
 {
-	__attribute__((cleanup(drop_context))) struct libmnt_context *cxt =
-		mnt_new_context();
 	int r, code;
 
-	if (!cxt)
-		return error_errno(err, ENOMEM, "mount %s", job->source);
 	/* The caller's rights are the kernel's to judge; nothing is noted. */
-	mnt_context_force_unrestricted(cxt);
-	mnt_context_disable_canonicalize(cxt, 1);
-	mnt_context_disable_helpers(cxt, 1);
-	mnt_context_disable_mtab(cxt, 1);
-	mnt_context_disable_swapmatch(cxt, 1);
-	r = mnt_context_set_source(cxt, job->source);
+	lib->mnt_context_force_unrestricted(cxt);
+	lib->mnt_context_disable_canonicalize(cxt, 1);
+	lib->mnt_context_disable_helpers(cxt, 1);
+	lib->mnt_context_disable_mtab(cxt, 1);
+	lib->mnt_context_disable_swapmatch(cxt, 1);
+	r = lib->mnt_context_set_source(cxt, job->source);
 	if (r == 0)
-		r = mnt_context_set_target(cxt, job->target);
+		r = lib->mnt_context_set_target(cxt, job->target);
 	if (r == 0 && job->type)
-		r = mnt_context_set_fstype(cxt, job->type);
+		r = lib->mnt_context_set_fstype(cxt, job->type);
 	if (r == 0 && job->data)
-		r = mnt_context_set_options(cxt, job->data);
+		r = lib->mnt_context_set_options(cxt, job->data);
 	if (r == 0)
-		r = mnt_context_set_mflags(cxt, job->flags);
+		r = lib->mnt_context_set_mflags(cxt, job->flags);
 	if (r < 0)
 		return error_errno(err, -r, "set up a mount of %s",
 				   job->source);
-	r = mnt_context_mount(cxt);
+	r = lib->mnt_context_mount(cxt);
 	if (r == 0)
 		return 0;
-	code = mnt_context_get_syscall_errno(cxt);
+	code = lib->mnt_context_get_syscall_errno(cxt);
 	if (!code)
 		code = r < 0 ? -r : EIO;
 	return fail_mount(job, code, err);
+}
+
+static int mount_by_libmount(const struct libmount *lib,
+			     const struct libmnt_job *job,
+			     struct shale_error *err)
+{
+	struct libmnt_context *cxt = lib->mnt_new_context();
+	int r;
+
+	if (!cxt)
+		return error_errno(err, ENOMEM, "mount %s", job->source);
+	r = mount_context(lib, cxt, job, err);
+	lib->mnt_free_context(cxt);
+	return r;
 }
 
 static int mount_by_syscall(const struct libmnt_job *job,
@@ -87,11 +92,11 @@ static int mount_by_syscall(const struct libmnt_job *job,
 	return 0;
 }
 
-static bool libmount_carries(const char *data)
+static bool libmount_carries(const struct libmount *lib, const char *data)
 {
 	if (strpbrk(data, "\\\""))
 		return false;
-	if (mnt_get_library_version(NULL) < LIBMOUNT_FSCONFIG)
+	if (lib->mnt_get_library_version(NULL) < LIBMOUNT_FSCONFIG)
 		return true;
 	while (*data) {
 		size_t key = strcspn(data, "=,"), len = strcspn(data, ",");
@@ -192,6 +197,7 @@ static int mount_overlay(void *ctx, const struct mount_names *names,
 {
 	const struct overlay_job *overlay = ctx;
 	const struct spec *spec = overlay->spec;
+	const struct libmount *lib;
 	auto_free char *data = NULL;
 	struct libmnt_job job = { .source = spec->source,
 				  .target = overlay->target,
@@ -199,23 +205,30 @@ static int mount_overlay(void *ctx, const struct mount_names *names,
 				  .flags = mount_classic_flags(spec) };
 	int r = mount_classic_data(spec, names, &data, err);
 
+	if (r == 0)
+		r = libmount_load(&lib, err);
 	if (r < 0)
 		return r;
 	job.data = data;
 	/* libmount translates contexts, and drops them without SELinux. */
-	return !spec_has_context(spec) && libmount_carries(data)
-		       ? mount_by_libmount(&job, err)
+	return !spec_has_context(spec) && libmount_carries(lib, data)
+		       ? mount_by_libmount(lib, &job, err)
 		       : mount_by_syscall(&job, err);
 }
 
 static int mount_bind(const struct spec *spec, const char *target,
 		      struct shale_error *err)
 {
-	struct libmnt_job job = { .source = spec->source, .target = target };
+	const struct libmnt_job job = {
+		.source = spec->source,
+		.target = target,
+		/* Others wait: the kernel ignores them in one call. */
+		.flags = MS_BIND | (spec->is_recursive ? MS_REC : 0),
+	};
+	const struct libmount *lib;
+	int r = libmount_load(&lib, err);
 
-	/* Flags wait: in one call with MS_BIND the kernel ignores them. */
-	job.flags = MS_BIND | (spec->is_recursive ? MS_REC : 0);
-	return mount_by_libmount(&job, err);
+	return r < 0 ? r : mount_by_libmount(lib, &job, err);
 }
 
 /* By descriptor: a path would be looked up from another directory. */

@@ -34,6 +34,21 @@ static void look(const struct bytes *bytes, uint64_t id, bool is_below)
 	REQUIRE(mountinfo_count_layers(line) <= strlen(line));
 }
 
+static void take_apart(const struct bytes *bytes)
+{
+	auto_file file = open_bytes(bytes);
+	auto_free char *line = NULL;
+	struct mountinfo mount;
+	size_t room = 0;
+
+	while (getline(&line, &room, file) > 0)
+		if (mountinfo_parse(line, &mount)) {
+			REQUIRE(!strchr(mount.options, ' '));
+			REQUIRE(!mountinfo_has(mount.options, ","));
+			REQUIRE(!strchr(mount.super, '\n'));
+		}
+}
+
 /* An id, and the list. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -45,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	look(&bytes, id, false);
 	look(&bytes, id, true);
+	take_apart(&bytes);
 	file = open_bytes(&bytes);
 	(void)mountinfo_is_covered(file, id);
 	return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A container's mounts as a hook reads them, through libmount: what it accepts
- * is below the root and is what it says.
+ * A container's mounts as a hook reads them: what it accepts is below the root
+ * and is what it says.
  */
 #include "fuzz.h"
 

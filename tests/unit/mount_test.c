@@ -78,7 +78,10 @@ static void cover_target(void)
 		(void)mount("cover", at("m"), "tmpfs", 0, NULL);
 }
 
-int mnt_get_library_version(const char **ret)
+/* The library is loaded later, and finds these first. */
+#define SEEN __attribute__((visibility("default")))
+
+SEEN int mnt_get_library_version(const char **ret)
 {
 	int (*real)(const char **) = (int (*)(const char **))dlsym(
 		RTLD_NEXT, "mnt_get_library_version");
@@ -86,7 +89,7 @@ int mnt_get_library_version(const char **ret)
 	return libmount_version ? libmount_version : real(ret);
 }
 
-int mnt_context_mount(struct libmnt_context *cxt)
+SEEN int mnt_context_mount(struct libmnt_context *cxt)
 {
 	int (*real)(struct libmnt_context *) = (int (*)(
 		struct libmnt_context *))dlsym(RTLD_NEXT, "mnt_context_mount");

@@ -10,6 +10,83 @@
 
 #include "scope.h"
 
+void mountinfo_unescape(char *text)
+{
+	char *out = text;
+
+	for (; *text; text++) {
+		if (*text == '\\' && text[1] >= '0' && text[1] <= '3' &&
+		    text[2] >= '0' && text[2] <= '7' && text[3] >= '0' &&
+		    text[3] <= '7') {
+			*out++ = (char)((text[1] - '0') * 64 +
+					(text[2] - '0') * 8 + (text[3] - '0'));
+			text += 3;
+		} else {
+			*out++ = *text;
+		}
+	}
+	*out = '\0';
+}
+
+bool mountinfo_has(const char *options, const char *word)
+{
+	const size_t len = strlen(word);
+
+	for (; *options; options += options[0] == ',') {
+		const size_t n = strcspn(options, ",");
+
+		if (n == len && !strncmp(options, word, len))
+			return true;
+		options += n;
+	}
+	return false;
+}
+
+static bool is_number(const char *word, uint64_t *ret)
+{
+	char *end;
+
+	*ret = strtoull(word, &end, 10);
+	return word[0] >= '0' && word[0] <= '9' && !*end;
+}
+
+/*
+ * "36 35 98:0 /root /target rw,noatime master:1 - ext3 /dev/root rw,errors=.."
+ * with any number of words before the "-".
+ */
+bool mountinfo_parse(char *line, struct mountinfo *ret)
+{
+	char *before[6], *after[3], *word = NULL;
+
+	line[strcspn(line, "\n")] = '\0';
+	for (int i = 0; i < 6; i++) {
+		before[i] = strsep(&line, " ");
+		if (!line)
+			return false;
+	}
+	do
+		word = strsep(&line, " ");
+	while (word && strcmp(word, "-") != 0);
+	for (int i = 0; i < 3; i++) {
+		after[i] = strsep(&line, " ");
+		if (!after[i])
+			return false;
+	}
+	for (int i = 3; i < 5; i++)
+		mountinfo_unescape(before[i]);
+	for (int i = 0; i < 2; i++)
+		mountinfo_unescape(after[i]);
+	ret->dev = before[2];
+	ret->root = before[3];
+	ret->target = before[4];
+	ret->options = before[5];
+	ret->type = after[0];
+	ret->source = after[1];
+	ret->super = after[2];
+	return is_number(before[0], &ret->id) &&
+	       is_number(before[1], &ret->parent);
+}
+
 int mountinfo_find(FILE *file, uint64_t id, bool is_below, char **ret)
 {
 	auto_free char *line = NULL;
