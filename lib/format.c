@@ -33,25 +33,39 @@ static const char *const dirs[] = { "snapshots", "active", "staging", "trash" };
 static const struct {
 	long type;
 	const char *name, *why;
+	bool is_remote;
 } refused[] = {
 	{ OVERLAYFS_SUPER_MAGIC, "overlayfs",
-	  "an overlay can't have its upper there" },
-	{ NFS_SUPER_MAGIC, "NFS", "it has no trusted attributes or whiteouts" },
+	  "an overlay can't have its upper there", false },
+	{ NFS_SUPER_MAGIC, "NFS", "it has no trusted attributes or whiteouts",
+	  true },
 	{ FUSE_SUPER_MAGIC, "FUSE",
-	  "whiteouts and locks depend on a server there" },
-	{ V9FS_MAGIC, "9p", "an overlay can't have its upper there" },
-	{ 0x517b /* SMB_SUPER_MAGIC */, "SMB", "it has no whiteouts" },
-	{ 0xff534d42 /* CIFS_MAGIC */, "CIFS", "it has no whiteouts" },
-	{ 0xfe534d42 /* SMB2_MAGIC */, "SMB2", "it has no whiteouts" },
-	{ MSDOS_SUPER_MAGIC, "FAT", "it has neither links nor owners" },
+	  "whiteouts and locks depend on a server there", true },
+	{ V9FS_MAGIC, "9p", "an overlay can't have its upper there", true },
+	{ 0x517b /* SMB_SUPER_MAGIC */, "SMB", "it has no whiteouts", true },
+	{ 0xff534d42 /* CIFS_MAGIC */, "CIFS", "it has no whiteouts", true },
+	{ 0xfe534d42 /* SMB2_MAGIC */, "SMB2", "it has no whiteouts", true },
+	{ MSDOS_SUPER_MAGIC, "FAT", "it has neither links nor owners", false },
 	{ 0x2011bab0 /* EXFAT_SUPER_MAGIC */, "exFAT",
-	  "it has neither links nor owners" },
+	  "it has neither links nor owners", false },
 	{ ECRYPTFS_SUPER_MAGIC, "eCryptfs",
-	  "an overlay can't have its upper there" },
+	  "an overlay can't have its upper there", false },
 };
 
 #define STORE_REMEDY "put the store on ext4, xfs or btrfs"
 #define UPPER_REMEDY "use one on ext4, xfs, btrfs or a tmpfs"
+
+bool format_is_remote(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return true;
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if ((unsigned long)fs.f_type == (unsigned long)refused[i].type)
+			return refused[i].is_remote;
+	return false;
+}
 
 static int check_filesystem(const struct overlay *ov, int fd,
 			    const char *remedy, struct shale_error *err)

@@ -15,6 +15,11 @@
 int format_check_root(const struct overlay *ov, struct shale_error *err);
 
 /**
+ * format_is_remote - whether a server decides about locks, or it is not known
+ */
+bool format_is_remote(int fd);
+
+/**
  * format_check_upper - whether a directory's file system can hold an upper
  * @fd:   of the directory, readable
  * @path: for the sentence

@@ -15,11 +15,9 @@
 #include "cache.h"
 #include "error.h"
 #include "holders.h"
+#include "queue.h"
 #include "scope.h"
 
-/* While waiting with a timeout or a host that may cancel. */
-#define POLL_FIRST_NS 50000
-#define POLL_LAST_NS 5000000
 /* How often ROOT/lock may be another file than the one that we locked. */
 #define REOPEN_TRIES 100
 
@@ -44,44 +42,6 @@ uint64_t generation_read_fd(int lock_fd)
 	    (ssize_t)sizeof(generation))
 		return 1;
 	return generation;
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static int wait_polling(const struct overlay *ov, int fd)
-{
-	const int64_t start = now_ms();
-	struct timespec pause = { 0, POLL_FIRST_NS };
-
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (overlay_cancelled(ov))
-			return -ECANCELED;
-		if (ov->lock_timeout_ms >= 0 &&
-		    now_ms() - start >= ov->lock_timeout_ms)
-			return -ETIMEDOUT;
-		(void)nanosleep(&pause, NULL);
-		if (pause.tv_nsec < POLL_LAST_NS)
-			pause.tv_nsec *= 2;
-	}
-	return 0;
-}
-
-static int wait_for(const struct overlay *ov, int fd)
-{
-	if (ov->lock_timeout_ms >= 0 || (ov->host && ov->host->cancelled))
-		return wait_polling(ov, fd);
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return -errno;
-	return 0;
 }
 
 static bool is_still_the_lock(const struct overlay *ov, int fd)
@@ -115,7 +75,7 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 
 		if (fd < 0)
 			return -errno;
-		r = wait_for(ov, fd);
+		r = queue_wait(ov, fd);
 		if (r == -ETIMEDOUT)
 			return refuse_late(ov, fd, err);
 		if (r < 0)

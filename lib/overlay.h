@@ -33,6 +33,7 @@ struct overlay {
 	int lock_fd; /* for reading the generation, never for flock */
 	enum durability durability;
 	int64_t lock_timeout_ms;   /* negative: for ever */
+	atomic_llong turn_ns;	   /* when it had the lock in its turn */
 	char **mount_options;	   /* NULL-terminated; never NULL */
 	char **allowed_options;	   /* for labels; likewise */
 	char **uppers;		   /* NAME, DIR, ..., NULL; or NULL */

@@ -179,6 +179,21 @@ static int load_stored(const struct overlay *ov, const struct record *record,
 	return 0;
 }
 
+/* What a removal takes away while it is measured has no usage.  The descriptor
+ * keeps its inode's number from being another's.
+ */
+static bool is_whole(struct overlay *ov, const struct record *record, int fs_fd)
+{
+	struct stat held, there;
+	auto_fd fd = -1;
+
+	return record_is_there(ov, record->room, record->id, record->name,
+			       NULL) == 1 &&
+	       upper_open_fs(ov, record, O_PATH, &fd, NULL) == 0 &&
+	       fstat(fs_fd, &held) == 0 && fstat(fd, &there) == 0 &&
+	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
 static int measure_own(struct overlay *ov, const struct record *record,
 		       struct usage *ret, struct shale_error *err)
 {
@@ -194,8 +209,8 @@ static int measure_own(struct overlay *ov, const struct record *record,
 	if (r < 0)
 		return r;
 	r = usage_measure(ov, fd, ret);
-	if (r == -ENOENT)
-		return r;
+	if (r == -ENOENT || (r == 0 && !is_whole(ov, record, fd)))
+		return -ENOENT;
 	return r < 0 ? error_errno(err, -r, "measure 'active/%s/fs'%s",
 				   record->id, overlay_ids_hint(r))
 		     : 0;

@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,6 +81,41 @@ static void what_a_live_builder_has_stays(void **state)
 	helper_stop(&helper);
 	assert_int_equal(cleanup(), 1);
 	check_list(at("store/staging"), "");
+}
+
+/* Its facts are written, and the lock is still to be had. */
+static void a_commit_under_way_is_left_alone(void **state)
+{
+	char path[PATH_MAX];
+	struct helper helper;
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "usage"), "0,1");
+	make_link(of_key("k", "name"), "n");
+	(void)snprintf(path, sizeof(path), "%s", of_key("k", ""));
+	helper_start(&helper, flock_path, path);
+	assert_int_equal(cleanup(), 0);
+	check_list(path, "fs key name usage");
+	helper_stop(&helper);
+	(void)cleanup();
+	check_list(path, "fs key");
+}
+
+static void cleanup_ends_what_a_dead_writer_began(void **state)
+{
+	uint64_t odd = generation() + 1, even;
+	int fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(pwrite(fd, &odd, sizeof(odd), 0), sizeof(odd));
+	(void)close(fd);
+	(void)cleanup();
+	even = generation();
+	assert_true(even > odd);
+	assert_int_equal(even % 2, 0);
+	(void)cleanup(); /* which has nothing to end */
+	assert_int_equal(generation(), even);
 }
 
 static void uncertified_directories_are_removed(void **state)
@@ -173,6 +209,8 @@ int main(void)
 		TEST_IN_STORE(what_a_dead_builder_left_is_removed),
 		TEST_IN_STORE(what_a_dead_remover_left_is_removed),
 		TEST_IN_STORE(what_a_live_builder_has_stays),
+		TEST_IN_STORE(a_commit_under_way_is_left_alone),
+		TEST_IN_STORE(cleanup_ends_what_a_dead_writer_began),
 		TEST_IN_STORE(uncertified_directories_are_removed),
 		TEST_IN_STORE(a_certified_directory_is_never_removed),
 		TEST_IN_STORE(a_commit_that_died_after_its_rename_is_finished),

@@ -58,6 +58,7 @@ static void commit_records_the_usage_of_the_active(void **state)
 	make_file(of_key("k", "fs/file"), "text");
 	sync();
 	MUST(shale_usage(store, "k", &active, &why));
+	assert_int_equal(active.inodes, 2); /* with the root directory */
 	MUST(shale_commit(store, "n", "k", NULL, &why));
 	(void)snprintf(text, sizeof(text), "%llu,%llu",
 		       (unsigned long long)active.bytes,

@@ -423,6 +423,26 @@ static void a_child_made_before_the_lock_is_had_counts(void **state)
 	assert_true(is_there(of_name("base", "name")));
 }
 
+/* Where a writer died, no count outside the lock holds. */
+static void children_count_while_the_generation_is_odd(void **state)
+{
+	uint64_t odd;
+	int fd;
+
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("child", "base");
+	reopen();
+	odd = generation() + 1;
+	fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, &odd, sizeof(odd), 0), sizeof(odd));
+	(void)close(fd);
+	REFUSED(EBUSY, "it has 1 child", shale_delete(store, "base", &why));
+	assert_int_equal(generation(), odd);
+	MUST(shale_delete(store, "child", &why));
+	MUST(shale_delete(store, "base", &why));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -447,6 +467,7 @@ int main(void)
 		TEST_IN_STORE(a_child_found_by_a_fresh_handle_counts_too),
 		TEST_IN_STORE(a_key_adopted_before_the_lock_is_had_stays),
 		TEST_IN_STORE(a_child_made_before_the_lock_is_had_counts),
+		TEST_IN_STORE(children_count_while_the_generation_is_odd),
 		TEST_IN_STORE(a_child_without_its_kind_fact_is_no_child),
 		TEST_IN_DIR(a_full_disk_refuses_and_changes_nothing),
 		TEST_IN_DIR(a_full_disk_does_not_stop_removal),
