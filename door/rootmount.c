@@ -132,9 +132,49 @@ static char *sealed_layers(const char *source, const char *empty)
 	return lowerdir;
 }
 
-static bool is_mapping(const char *option)
+/* What a bind has, and an overlay without upper has by itself or not at all. */
+static bool is_of_bind(const char *option)
 {
-	return !strncmp(option, "uidmap=", 7) || !strncmp(option, "gidmap=", 7);
+	return !strcmp(option, "ro") || !strcmp(option, "rbind");
+}
+
+/* The options of @bind behind those that make it an overlay; to be freed. */
+static const char **sealed_options(const struct shale_mount_spec *bind,
+				   const char *lowerdir)
+{
+	const char *const first[] = { lowerdir, "index=off",
+				      "redirect_dir=nofollow", "metacopy=off" };
+	size_t n = sizeof(first) / sizeof(*first), count = 0;
+	const char **options;
+
+	while (bind->options[count])
+		count++;
+	options = calloc(n + count + 1, sizeof(*options));
+	if (!options)
+		return NULL;
+	memcpy(options, first, sizeof(first));
+	for (size_t i = 0; i < count; i++)
+		if (!is_of_bind(bind->options[i]))
+			options[n++] = bind->options[i];
+	return options;
+}
+
+/* An overlay, with the label of the container where the host has SELinux. */
+static int mount_overlay(struct emission *e,
+			 const struct shale_mount_spec *spec)
+{
+	auto_free const char **options = NULL;
+	auto_free char *context = NULL;
+	struct shale_mount_spec labelled = *spec;
+	int r = 0;
+
+	if (e->label && e->has_selinux)
+		r = add_context(spec, e->label, &context, &options, e->err);
+	if (r < 0)
+		return r;
+	if (options)
+		labelled.options = options;
+	return shale_mount_detached(&labelled, &e->fd, e->err);
 }
 
 /*
@@ -144,55 +184,41 @@ static bool is_mapping(const char *option)
  * other one is empty.  A directory for this call alone would be left by who is
  * killed.
  */
-static int mount_sealed(const struct shale_mount_spec *bind, int *ret_fd,
-			struct shale_error *err)
+static int mount_sealed(struct emission *e, const struct shale_mount_spec *bind)
 {
 	char empty[PATH_MAX];
 	auto_free char *lowerdir = NULL;
-	/* lowerdir, those, two of a mapping, NULL */
-	const char *options[7] = { NULL, "index=off", "redirect_dir=nofollow",
-				   "metacopy=off" };
-	const struct shale_mount_spec spec = {
+	auto_free const char **options = NULL;
+	struct shale_mount_spec spec = {
 		.size = sizeof(spec),
 		.type = "overlay",
 		.source = "overlay",
-		.options = options,
 	};
-	size_t n = 4;
-	int r = empty_dir(empty, err);
+	int r = empty_dir(empty, e->err);
 
 	if (r < 0)
 		return r;
 	lowerdir = sealed_layers(bind->source, empty);
-	if (!lowerdir)
-		return error_fail(err, ENOMEM, "out of memory");
-	options[0] = lowerdir;
-	for (size_t i = 0; bind->options[i] && n < 6; i++)
-		if (is_mapping(bind->options[i]))
-			options[n++] = bind->options[i];
-	return shale_mount_detached(&spec, ret_fd, err);
+	if (lowerdir)
+		options = sealed_options(bind, lowerdir);
+	if (!options)
+		return error_fail(e->err, ENOMEM, "out of memory");
+	spec.options = options;
+	return mount_overlay(e, &spec);
 }
 
 static int mount_spec(struct emission *e, const struct shale_mount_spec *spec)
 {
-	auto_free const char **options = NULL;
-	auto_free char *context = NULL;
-	struct shale_mount_spec labelled = *spec;
-	int r = 0;
+	const bool is_bind = !strcmp(spec->type, "bind");
+	int r = e->label ? check_context(spec, e->label, e->err) : 0;
 
-	if (e->label)
-		r = check_context(spec, e->label, e->err);
-	/* A bind mount shows the labels that the files have. */
-	if (r == 0 && e->label && e->has_selinux &&
-	    !strcmp(spec->type, "overlay"))
-		r = add_context(spec, e->label, &context, &options, e->err);
 	if (r < 0)
 		return r;
-	if (options)
-		labelled.options = options;
-	if (e->is_view && !strcmp(spec->type, "bind"))
-		return mount_sealed(spec, &e->fd, e->err);
-	return shale_mount_detached(&labelled, &e->fd, e->err);
+	if (is_bind && e->is_view)
+		return mount_sealed(e, spec);
+	/* A bind mount shows the labels that the files have. */
+	return is_bind ? shale_mount_detached(spec, &e->fd, e->err)
+		       : mount_overlay(e, spec);
 }
 
 /* A callback stops with a positive number; the sentence is in @err. */

@@ -125,6 +125,8 @@ const char *mount_hint(int code)
 		return " (it needs a mount namespace of your own user namespace: 'shale unshare' makes both)";
 	case EBUSY:
 		return " (upperdir or workdir is in use by another mount)";
+	case ENOSPC:
+		return " (the disk of its workdir is full, or there are sysctl fs.mount-max mounts)";
 	case EINVAL:
 	case ESTALE:
 		return " (the kernel's own log may tell why)";

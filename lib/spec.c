@@ -37,13 +37,24 @@ static const struct {
 	{ "relatime", MOUNT_ATTR_RELATIME, MOUNT_ATTR__ATIME },
 };
 
-/* Words with which the two engines would do different things. */
+/*
+ * Words with which the two engines would do different things: some are
+ * libmount's alone, which reads them and asks the kernel for something else.
+ */
 static const char *const refused_words[] = {
-	"remount", "move",     "private",  "rprivate",	 "shared",
-	"rshared", "slave",    "rslave",   "unbindable", "runbindable",
-	"sync",	   "dirsync",  "lazytime", "mand",	 "iversion",
-	"loop",	   "defaults", "source",   "lowerdir+",	 "datadir+",
+	"remount",	 "move",     "private",	  "rprivate",	"shared",
+	"rshared",	 "slave",    "rslave",	  "unbindable", "runbindable",
+	"sync",		 "dirsync",  "lazytime",  "mand",	"iversion",
+	"noiversion",	 "silent",   "loud",	  "atime",	"norelatime",
+	"nostrictatime", "defaults", "source",	  "lowerdir+",	"datadir+",
+	"auto",		 "noauto",   "user",	  "nouser",	"users",
+	"nousers",	 "owner",    "noowner",	  "group",	"nogroup",
+	"_netdev",	 "nofail",   "comment",	  "uhelper",	"helper",
+	"loop",		 "offset",   "sizelimit", "encryption",
 };
+
+/* And all that starts so. */
+static const char *const refused_starts[] = { "x-", "X-", "verity." };
 
 char *spec_escape_lower(char *out, const char *path)
 {
@@ -201,6 +212,11 @@ static bool is_refused(const char *key)
 	     i++)
 		if (strcmp(key, refused_words[i]) == 0)
 			return true;
+	for (size_t i = 0; i < sizeof(refused_starts) / sizeof(*refused_starts);
+	     i++)
+		if (strncmp(key, refused_starts[i],
+			    strlen(refused_starts[i])) == 0)
+			return true;
 	return false;
 }
 
@@ -262,6 +278,12 @@ static int add_rest(struct spec *spec, const char *key, size_t key_len,
 		return error_fail(err, EINVAL,
 				  "mount option '%s' has no place in a spec",
 				  option->key);
+	/* mount(2) would make several of it. */
+	if (strpbrk(option->key, ",\"\\"))
+		return error_fail(
+			err, EINVAL,
+			"mount option '%s' has a ',', '\"' or '\\' in its name: give each option by itself",
+			key);
 	return 0;
 }
 

@@ -70,6 +70,11 @@ int upper_check_name(const struct overlay *ov, const char *name,
 {
 	if (dir_of(ov, name, strlen(name)))
 		return 0;
+	if (!is_name(name, strlen(name)))
+		return error_fail(
+			err, EINVAL,
+			"label '%s': '%s' can't be the name of an upper: 1 to %d letters, digits, '_', '.' and '-', and no '.' first",
+			SHALE_LABEL_UPPER, name, NAME_MAX_BYTES);
 	return error_fail(
 		err, EINVAL,
 		"label '%s': no upper is called '%s': add \"%s\": \"/DIRECTORY\" to uppers in shale.json",

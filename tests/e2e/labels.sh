@@ -9,6 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 needs_root
 needs jq busybox mkfs.ext4 setfattr getfattr
+own_run
 
 mkdir "$T/disk" "$T/second" "$T/ram" "$T/mnt"
 
@@ -314,6 +315,21 @@ else
 	skip 'needs strace' 4
 fi
 
+# ---- an upper without room ----
+
+mkdir "$T/full"
+mount -t tmpfs -o mode=700,size=4k,nr_inodes=6 full "$T/full" || exit 99
+jq --arg full "$T/full" '.uppers.full = $full' "$T/shale.json" >"$T/full.json"
+ok 'an active fits' "$shale" --config "$T/full.json" prepare \
+	--label org.shale.upper=full full two
+for engine in fsmount libmount; do
+	refuses "$engine: its mount does not, and says why" \
+		'the disk of its workdir is full.*No space left' \
+		env SHALE_MOUNT_ENGINE=$engine \
+		"$shale" --config "$T/full.json" mount full "$T/mnt"
+done
+ok 'remove' "$shale" --config "$T/full.json" remove full
+
 # ---- through a door ----
 
 # runc itself refuses a mountLabel without SELinux; crun does not.
@@ -335,6 +351,25 @@ if type -P crun >/dev/null; then
 	is "$(dir_count ram)" 0 'and puts nothing on an upper'
 else
 	skip 'needs crun' 3
+fi
+
+# A host that says it has SELinux, which the kernel then has not: that is told
+# before a runtime is asked.
+if ! grep -q 'selinuxfs$' /proc/filesystems; then
+	for parent in two base; do
+		bundle "labelled-$parent" 'echo ran' 'parent("'$parent'")
+			| annotate("kind"; "view")
+			| .linux.mountLabel = "d:e:f:s0:c1,c2"'
+		refuses "a view of $parent gets the container's label" \
+			"context='d:e:f:s0:c1,c2' is asked" unshare -m sh -c '
+				mount -t tmpfs none /sys/fs &&
+				mkdir /sys/fs/selinux &&
+				: >/sys/fs/selinux/enforce && exec "$@"' sh \
+			"$shale_runtime" --shale-config "$T/shale.json" \
+			run --bundle "$B" "labelled-$parent"
+	done
+else
+	skip 'this kernel has SELinux' 2
 fi
 
 done_testing

@@ -135,7 +135,7 @@ static void what_can_not_be_is_refused(void **state)
 		shale_view(store, "v", "2", &opts, &why));
 	REFUSED(EINVAL, "add \"disk\": \"/DIRECTORY\" to uppers",
 		prepare_on(store, "k", "2", "disk"));
-	REFUSED(EINVAL, "no upper is called ''",
+	REFUSED(EINVAL, "'' can't be the name of an upper",
 		prepare_on(store, "k", "2", ""));
 }
 
