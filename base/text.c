@@ -186,3 +186,14 @@ void text_hex(const void *bytes, size_t len, char *ret)
 	}
 	*ret = '\0';
 }
+
+char *text_escape_lower(char *out, const char *path)
+{
+	for (; *path; path++) {
+		if (*path == ':' || *path == '\\')
+			*out++ = '\\';
+		*out++ = *path;
+	}
+	*out = '\0';
+	return out;
+}

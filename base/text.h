@@ -49,4 +49,16 @@ char *text_quote(const char *s);
  */
 void text_hex(const void *bytes, size_t len, char *ret);
 
+/**
+ * text_escape_lower - append a path to a lowerdir= value
+ * @out:  where to write; up to 2 * strlen(@path) + 1 bytes
+ * @path: any absolute path
+ *
+ * Puts '\' before ':' and '\', and NUL behind it; the ':' between two layers
+ * is the caller's.
+ *
+ * Return: the NUL, to go on from, as stpcpy does.
+ */
+char *text_escape_lower(char *out, const char *path);
+
 #endif

@@ -44,17 +44,14 @@ static bool is_none(const struct idmaps *maps)
 	       is_identity(maps->gid);
 }
 
-/* Checks them, and brings each into the one form that a mapping has. */
-static int settle(const char *uid, const char *gid, struct mapping *ret,
+/* Each in the one form that a mapping has. */
+static int settle(const struct idmaps *maps, struct mapping *ret,
 		  struct shale_error *err)
 {
-	auto_idmaps maps = { NULL, NULL };
-	int r = idmaps_parse(uid, gid, &maps, err);
-
-	if (r < 0 || !maps.uid || is_none(&maps))
-		return r;
-	ret->uid = idmap_format(maps.uid);
-	ret->gid = idmap_format(maps.gid);
+	if (!maps->uid || is_none(maps))
+		return 0;
+	ret->uid = idmap_format(maps->uid);
+	ret->gid = idmap_format(maps->gid);
 	if (ret->uid && ret->gid)
 		return 0;
 	mapping_clear(ret);
@@ -143,6 +140,7 @@ int mapping_of_config(const struct json *object, struct mapping *ret,
 		      struct shale_error *err)
 {
 	const struct json *space = find_namespace(object);
+	auto_idmaps maps = { NULL, NULL };
 	auto_free char *uid = NULL;
 	auto_free char *gid = NULL;
 	const char *path;
@@ -158,7 +156,9 @@ int mapping_of_config(const struct json *object, struct mapping *ret,
 	if (r == 0)
 		r = text_of(object, "gidMappings", &gid, err);
 	if (r == 0)
-		r = settle(uid, gid, ret, err);
+		r = idmaps_parse(uid, gid, &maps, err);
+	if (r == 0)
+		r = settle(&maps, ret, err);
 	return r < 0 ? error_context(err, r, "config.json") : 0;
 }
 
@@ -222,14 +222,7 @@ int mapping_of_process(long pid, struct mapping *ret, struct shale_error *err)
 	r = read_map(pid, "uid_map", &maps.uid, err);
 	if (r == 0)
 		r = read_map(pid, "gid_map", &maps.gid, err);
-	if (r < 0 || is_none(&maps))
-		return r;
-	ret->uid = idmap_format(maps.uid);
-	ret->gid = idmap_format(maps.gid);
-	if (ret->uid && ret->gid)
-		return 0;
-	mapping_clear(ret);
-	return error_fail(err, ENOMEM, "read a mapping: out of memory");
+	return r < 0 ? r : settle(&maps, ret, err);
 }
 
 /* ---- asking ---- */

@@ -15,6 +15,7 @@
 #include "error.h"
 #include "rundir.h"
 #include "scope.h"
+#include "text.h"
 
 struct emission {
 	const char *label; /* linux.mountLabel; NULL for none */
@@ -122,12 +123,7 @@ static char *sealed_layers(const char *source, const char *empty)
 	if (!lowerdir)
 		return NULL;
 	/* The layer's own root on top: its mode and owner are the view's. */
-	out = stpcpy(lowerdir, "lowerdir=");
-	for (; *source; source++) {
-		if (*source == ':' || *source == '\\')
-			*out++ = '\\';
-		*out++ = *source;
-	}
+	out = text_escape_lower(stpcpy(lowerdir, "lowerdir="), source);
 	(void)stpcpy(stpcpy(out, ":"), empty);
 	return lowerdir;
 }

@@ -25,6 +25,7 @@
 #include "scope.h"
 #include "spec.h"
 #include "store.h"
+#include "text.h"
 
 #define KEY_PREFIX "org.shale.flatten/"
 #define KEY_SIZE (sizeof(KEY_PREFIX) + ID_SIZE)
@@ -199,7 +200,7 @@ static char *join_lowers(const struct flattening *f, size_t first, size_t count)
 		*out++ = ':';
 	}
 	if (f->base.source)
-		out = spec_escape_lower(out, f->base.source);
+		out = text_escape_lower(out, f->base.source);
 	else
 		out[-1] = '\0';
 	return text;

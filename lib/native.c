@@ -114,13 +114,7 @@ int native_copy(struct overlay *ov, const struct record *parent, int parent_fd,
 		int dir_fd, struct shale_error *err)
 {
 	auto_fd fs_fd = -1;
-	int r = dir_create(dir_fd, "fs", 0755, geteuid(), getegid());
+	int r = staged_make_fs(dir_fd, 0755, &fs_fd, err);
 
-	if (r == 0)
-		fs_fd = openat(dir_fd, "fs",
-			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fs_fd < 0)
-		return error_errno(err, r < 0 ? -r : errno,
-				   "build it in staging");
-	return copy_parent(ov, parent, parent_fd, fs_fd, err);
+	return r < 0 ? r : copy_parent(ov, parent, parent_fd, fs_fd, err);
 }

@@ -80,15 +80,10 @@ static int build(const struct commitment *c, bool freezing, int dir_fd,
 		 struct shale_error *err)
 {
 	auto_fd fs_fd = -1;
-	int r = dir_create(dir_fd, "fs", 0700, geteuid(), getegid());
+	int r = staged_make_fs(dir_fd, 0700, &fs_fd, err);
 
 	if (r == 0)
-		fs_fd = openat(dir_fd, "fs",
-			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fs_fd < 0)
-		return error_errno(err, r < 0 ? -r : errno,
-				   "build it in staging");
-	r = copy_frozen(c, freezing, fs_fd, err);
+		r = copy_frozen(c, freezing, fs_fd, err);
 	if (r == 0)
 		r = shifted_give_back(c->ov, c->active, fs_fd, err);
 	return r < 0 ? r : commitment_certify(c, dir_fd, fs_fd, err);

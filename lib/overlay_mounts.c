@@ -17,6 +17,7 @@
 #include "shale.h"
 #include "shifted.h"
 #include "spec.h"
+#include "text.h"
 #include "upper.h"
 #include "volatile.h"
 
@@ -104,7 +105,7 @@ static char *lowerdir_of(const struct overlay *ov, const struct record *record,
 	for (size_t i = 0; i < chain->count; i++) {
 		if (i)
 			*out++ = ':';
-		out = spec_escape_lower(out, ov->root_path);
+		out = text_escape_lower(out, ov->root_path);
 		out = stpcpy(stpcpy(stpcpy(out, "/"), room), "/");
 		out = stpcpy(stpcpy(out, chain->layers[i]->id), "/fs");
 	}

@@ -83,20 +83,16 @@ static bool is_there(const struct shifting *s)
 }
 
 static int open_both(const struct shifting *s, int dir_fd, int *ret_from,
-		     int *ret_to)
+		     int *ret_to, struct shale_error *err)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	char path[ID_SIZE + sizeof("/fs")];
-	int r = dir_create(dir_fd, "fs", 0700, geteuid(), getegid());
 
-	if (r < 0)
-		return r;
 	(void)stpcpy(stpcpy(path, s->layer->id), "/fs");
 	*ret_from = openat(s->ov->room_fd[ROOM_SNAPSHOTS], path, flags);
 	if (*ret_from < 0)
-		return -errno;
-	*ret_to = openat(dir_fd, "fs", flags);
-	return *ret_to < 0 ? -errno : 0;
+		return error_errno(err, errno, "open 'snapshots/%s'", path);
+	return staged_make_fs(dir_fd, 0700, ret_to, err);
 }
 
 static int copy_shifted(const struct shifting *s, int from_fd, int to_fd,
@@ -131,11 +127,10 @@ static int build(const struct shifting *s, int dir_fd, struct shale_error *err)
 {
 	auto_fd from_fd = -1;
 	auto_fd to_fd = -1;
-	int r = open_both(s, dir_fd, &from_fd, &to_fd);
+	int r = open_both(s, dir_fd, &from_fd, &to_fd, err);
 
-	if (r < 0)
-		return error_errno(err, -r, "build it in staging");
-	r = copy_shifted(s, from_fd, to_fd, err);
+	if (r == 0)
+		r = copy_shifted(s, from_fd, to_fd, err);
 	return r < 0 ? r : certify(s, dir_fd, to_fd, err);
 }
 

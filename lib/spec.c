@@ -56,17 +56,6 @@ static const char *const refused_words[] = {
 /* And all that starts so. */
 static const char *const refused_starts[] = { "x-", "X-", "verity." };
 
-char *spec_escape_lower(char *out, const char *path)
-{
-	for (; *path; path++) {
-		if (*path == ':' || *path == '\\')
-			*out++ = '\\';
-		*out++ = *path;
-	}
-	*out = '\0';
-	return out;
-}
-
 void spec_free(struct spec *spec)
 {
 	if (!spec)

@@ -6,7 +6,7 @@
  *
  * The text's rules, for who writes one and for who reads one:
  * - lowerdir= holds all layers, topmost first, joined by ':'; in a path a '\'
- *   stands before each ':' and '\' (spec_escape_lower) and before nothing
+ *   stands before each ':' and '\' (text_escape_lower) and before nothing
  *   else.
  * - upperdir=, workdir= and a bind's source are paths as they are, with no
  *   escape; each engine adds what its system call wants.
@@ -31,18 +31,6 @@
 
 /* What overlayfs takes (OVL_MAX_STACK); the next one is a bare EINVAL. */
 #define SPEC_LOWERS_MAX 500
-
-/**
- * spec_escape_lower - append a path to a lowerdir= value
- * @out:  where to write; up to 2 * strlen(@path) + 1 bytes
- * @path: any absolute path
- *
- * Puts '\' before ':' and '\', and NUL behind it; the ':' between two layers
- * is the caller's.
- *
- * Return: the NUL, to go on from, as stpcpy does.
- */
-char *spec_escape_lower(char *out, const char *path);
 
 enum spec_kind { SPEC_BIND, SPEC_OVERLAY };
 

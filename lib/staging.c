@@ -181,3 +181,18 @@ void trash_empty(struct overlay *ov, const char *name)
 			  name, overlay_ids_hint(r));
 	overlay_warn(ov, &error);
 }
+
+int staged_make_fs(int dir_fd, mode_t mode, int *ret_fd,
+		   struct shale_error *err)
+{
+	int fd = -1, r = dir_create(dir_fd, "fs", mode, geteuid(), getegid());
+
+	if (r == 0)
+		fd = openat(dir_fd, "fs",
+			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, r < 0 ? -r : errno,
+				   "build it in staging");
+	*ret_fd = fd;
+	return 0;
+}

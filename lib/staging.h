@@ -76,4 +76,12 @@ void trash_empty(struct overlay *ov, const char *name);
  */
 int dir_create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid);
 
+/**
+ * staged_make_fs - make the directory fs of what is being built, and open it
+ * @dir_fd: of the staged directory, or of an upper elsewhere
+ * @ret_fd: written on success alone
+ */
+int staged_make_fs(int dir_fd, mode_t mode, int *ret_fd,
+		   struct shale_error *err);
+
 #endif

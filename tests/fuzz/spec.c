@@ -11,6 +11,7 @@
 #include "mount.h"
 #include "scope.h"
 #include "spec.h"
+#include "text.h"
 
 const char fuzz_name[] = "spec";
 
@@ -63,7 +64,7 @@ static char *lowerdir(const struct spec *spec)
 	for (size_t i = 0; i < spec->lower_count; i++) {
 		if (i)
 			*out++ = ':';
-		out = spec_escape_lower(out, spec->lowers[i]);
+		out = text_escape_lower(out, spec->lowers[i]);
 	}
 	return text;
 }

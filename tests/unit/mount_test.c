@@ -33,6 +33,7 @@
 #include "mount.h"
 #include "scope.h"
 #include "shale.h"
+#include "text.h"
 
 static char here[PATH_MAX]; /* this test's directory */
 static struct shale_error why;
@@ -272,7 +273,7 @@ static char *lowerdir_of(unsigned n, const char *pad)
 	for (unsigned i = 0; i < n; i++) {
 		if (i)
 			*end++ = ':';
-		end = spec_escape_lower(end, at("l%u%s", i, pad));
+		end = text_escape_lower(end, at("l%u%s", i, pad));
 	}
 	return ret;
 }
@@ -585,9 +586,9 @@ static void odd_bytes_in_paths_work(void **state)
 				 0);
 		assert_int_equal(write_file(at("d%s/1%s/f1", odd[i], odd[i])),
 				 0);
-		end = spec_escape_lower(lowerdir + 9, sub[0]);
+		end = text_escape_lower(lowerdir + 9, sub[0]);
 		*end++ = ':';
-		(void)spec_escape_lower(end, sub[1]);
+		(void)text_escape_lower(end, sub[1]);
 		MUST(mount_spec("overlay", "overlay",
 				OPTIONS(lowerdir, option("upperdir", sub[2]),
 					option("workdir", sub[3])),

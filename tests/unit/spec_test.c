@@ -17,6 +17,7 @@
 
 #include "scope.h"
 #include "spec.h"
+#include "text.h"
 
 #define OVERLAY_OF "upperdir=/u", "workdir=/w"
 
@@ -84,7 +85,7 @@ static void escaped_lower_reads_back(void **state)
 	for (size_t i = 0; i < n; i++) {
 		if (i)
 			*end++ = ':';
-		end = spec_escape_lower(end, paths[i]);
+		end = text_escape_lower(end, paths[i]);
 	}
 	assert_int_equal(*end, '\0');
 	auto_spec spec =
