@@ -6,6 +6,7 @@
  */
 #include "fixture.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +36,24 @@ int mount_setattr(int dir_fd, const char *path, unsigned flags,
 		return -1;
 	}
 	return real(dir_fd, path, flags, attr, size);
+}
+
+/* Called when the copies of a mapping are about to be listed; NULL for none. */
+static void (*before_listing)(void);
+
+int scandirat(int fd, const char *dir, struct dirent ***ret,
+	      int (*filter)(const struct dirent *),
+	      int (*compare)(const struct dirent **, const struct dirent **))
+{
+	__typeof__(&scandirat) real =
+		(__typeof__(&scandirat))dlsym(RTLD_NEXT, "scandirat");
+	void (*before)(void) = before_listing;
+
+	if (before && strncmp(dir, "mapped/", 7) == 0) {
+		before_listing = NULL;
+		before();
+	}
+	return real(fd, dir, ret, filter, compare);
 }
 
 static struct shale_store *slow;
@@ -339,6 +358,34 @@ static void a_torn_fact_is_damage(void **state)
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, end)
 
+static void prepare_late(void)
+{
+	const char *const labels[] = { SHALE_LABEL_UIDMAP, ONE,
+				       SHALE_LABEL_GIDMAP, ONE, NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+	struct shale_store *other = open_more(NULL, "slow_chown", "yes", NULL);
+
+	MUST(shale_prepare(other, "late", "base", &opts, &why));
+}
+
+static void cleanup_spares_the_copies_of_who_came_meanwhile(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(prepare("k", "base", ONE));
+	MUST(shale_remove(slow, "k", &why));
+	before_listing = prepare_late;
+	MUST(shale_cleanup(slow, &removed, &why));
+	assert_null(before_listing);
+	check_owner(copy_of(ONE, "base", "fs/file"), 100000, 0644);
+	MUST(shale_remove(slow, "late", &why));
+	MUST(shale_cleanup(slow, &removed, &why));
+	assert_false(is_there(copy_of(ONE, "base", "fs")));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +398,7 @@ int main(void)
 		TEST(a_copy_that_is_missing_or_torn_is_made_again),
 		TEST(a_later_layer_of_the_name_is_not_served_by_it),
 		TEST(cleanup_removes_what_no_key_needs),
+		TEST(cleanup_spares_the_copies_of_who_came_meanwhile),
 		TEST(a_commit_has_the_owners_inside),
 		TEST(an_upper_elsewhere_has_other_owners_too),
 		TEST(its_mapping_stays),
