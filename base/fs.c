@@ -123,9 +123,13 @@ void fs_path(int dir_fd, const char *name, char *ret)
 
 	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
 	n = readlink(link, ret, size);
-	if (n < 0 || (size_t)n + strlen(name) + 2 > size)
+	if (n < 0 || (size_t)n + strlen(name) + 2 > size) {
+		(void)snprintf(ret, size, "%s", name);
+		return;
+	}
+	if (n == 1) /* "/" has its slash already */
 		n = 0;
-	(void)snprintf(ret + n, size - (size_t)n, "%s%s", n ? "/" : "", name);
+	(void)snprintf(ret + n, size - (size_t)n, "/%s", name);
 }
 
 /* A directory on the way down, and what of it is still to be entered. */

@@ -296,7 +296,7 @@ static int check_volatile(const char *value, uint32_t kind, bool is_bind,
 	if (is_bind)
 		return bad_label(
 			label,
-			"a snapshot without parent is mounted as a bind, and only an overlay can be volatile",
+			"this snapshot is mounted as a bind, and only an overlay can be volatile",
 			err);
 	return 0;
 }

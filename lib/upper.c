@@ -70,6 +70,11 @@ int upper_check_name(const struct overlay *ov, const char *name,
 {
 	if (dir_of(ov, name, strlen(name)))
 		return 0;
+	if (ov->driver->is_copying)
+		return error_fail(
+			err, EINVAL,
+			"label '%s': the snapshotter '%s' has no uppers elsewhere: leave it out",
+			SHALE_LABEL_UPPER, ov->driver->name);
 	if (!is_name(name, strlen(name)))
 		return error_fail(
 			err, EINVAL,

@@ -166,6 +166,11 @@ owners_below()
 	run "$2" run --bundle "$B" "commit-$1"
 	ok "$1: commit: its layer is committed" has "done-$1"
 	nothing_left "$1: commit: nothing else is left"
+	run "$2" run --bundle "$B" "commit-$1"
+	like "$err" "'done-$1' is taken" "$1: commit: a name that is taken"
+	is "$(records)$(mounts_below "$T")|$(active_keys)" "|commit-$1" \
+		"$1: commit: leaves the key, and no record of it"
+	on_store remove "commit-$1" >/dev/null
 }
 
 # refusals_below NAME RUNTIME: before anything is changed
@@ -327,6 +332,10 @@ is "$(on_target)$(records | wc -l)" overlay1 \
 	'behind: cleanup leaves a container that is there'
 run runc delete --force behind
 is "$(on_target)" overlay 'behind: the real runtime leaves the mount'
+run "$shale" --root "$T/store.other" prepare key
+run "$shale" --root "$T/store.other" cleanup
+is "$status$(on_target)$(records | wc -l)" 0overlay1 \
+	'behind: the cleanup of another store leaves it'
 ok 'behind: the next create takes its place' \
 	runc_below create --bundle "$B" behind
 is "$(on_target)" overlay 'behind: with one mount'

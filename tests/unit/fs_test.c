@@ -514,6 +514,23 @@ static void a_mount_has_an_id_of_its_own(void **state)
 	(void)close(fd);
 }
 
+static void a_path_for_a_sentence_has_one_slash_each(void **state)
+{
+	const int root_fd = open("/", O_PATH | O_CLOEXEC);
+	const int usr_fd = open("/usr", O_PATH | O_CLOEXEC);
+	char path[PATH_MAX];
+
+	(void)state;
+	fs_path(root_fd, "x", path);
+	assert_string_equal(path, "/x");
+	fs_path(usr_fd, "x", path);
+	assert_string_equal(path, "/usr/x");
+	(void)close(root_fd);
+	(void)close(usr_fd);
+	fs_path(root_fd, "x", path);
+	assert_string_equal(path, "x");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -540,6 +557,7 @@ int main(void)
 		TEST_IN_DIR(read_link_takes_1023_bytes_and_no_more),
 		TEST_IN_DIR(read_link_refuses_what_is_no_link),
 		TEST_IN_DIR(a_mount_has_an_id_of_its_own),
+		cmocka_unit_test(a_path_for_a_sentence_has_one_slash_each),
 	};
 
 	return cmocka_run_group_tests_name("fs", tests, NULL, NULL);

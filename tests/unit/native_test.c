@@ -451,6 +451,36 @@ static void a_store_may_come_from_a_lower_layer(void **state)
 	assert_int_equal(umount2(at("tmpfs"), 0), 0);
 }
 
+/* What can't be had must not be called a matter of the configuration. */
+static void labels_of_an_overlay_are_refused(void **state)
+{
+	static const struct {
+		const char *label, *value, *part;
+	} cases[] = {
+		{ SHALE_LABEL_UPPER, "ram",
+		  "the snapshotter 'native' has no uppers elsewhere" },
+		{ SHALE_LABEL_VOLATILE, "true",
+		  "this snapshot is mounted as a bind" },
+		{ SHALE_LABEL_SELINUX_CONTEXT, "a:b:c",
+		  "this snapshot is mounted as a bind" },
+	};
+	void *self = opened(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *const labels[] = { cases[i].label, cases[i].value,
+					       NULL };
+		const struct shale_opts opts = { .size = sizeof(opts),
+						 .labels = labels };
+
+		why = (struct shale_error)SHALE_ERROR_INIT;
+		assert_int_equal(native->prepare(self, "k", NULL, &opts, &why),
+				 -EINVAL);
+		assert_non_null(strstr(why.msg, cases[i].part));
+	}
+	native->close(self);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -467,6 +497,7 @@ int main(void)
 		TEST(a_parent_can_not_be_given_later),
 		TEST(a_store_belongs_to_one_snapshotter),
 		TEST(a_mount_option_is_refused),
+		TEST(labels_of_an_overlay_are_refused),
 		TEST(a_store_may_come_from_a_lower_layer),
 	};
 
