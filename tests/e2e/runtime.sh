@@ -101,6 +101,15 @@ endings()
 		refused "$label: $verb of a missing command fails" not/there
 		nothing_left "$label: $verb: nothing is left of it"
 	done
+	bundle "never-$1" x 'parent("two")
+		| annotate("onstop"; "commit=never-'"$1"'")
+		| .process.args = ["/not/there"]'
+	for verb in create 'run -d'; do
+		# shellcheck disable=SC2086
+		run "$2" $verb --bundle "$B" "never-$1"
+		ok "$label: $verb that fails commits nothing" has_not "never-$1"
+		nothing_left "$label: $verb: nothing is left of that"
+	done
 	bundle "cwd-$1" 'pwd' 'parent("two") | .process.cwd = "/added"'
 	run "$2" create --bundle "$B" "cwd-$1"
 	refused "$label: create with a bad workdir fails" .
