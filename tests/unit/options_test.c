@@ -169,7 +169,8 @@ static void what_can_not_be_volatile_is_refused(void **state)
 	(void)state;
 	make_layer("1", NULL);
 	make_layer("2", "1");
-	REFUSED(EINVAL, "label '" SHALE_LABEL_VOLATILE "': this snapshot is mounted",
+	REFUSED(EINVAL,
+		"label '" SHALE_LABEL_VOLATILE "': this snapshot is mounted",
 		prepare(store, NULL, SHALE_LABEL_VOLATILE, "true"));
 	REFUSED(EINVAL, "label '" SHALE_LABEL_VOLATILE "': a view",
 		view("2", SHALE_LABEL_VOLATILE, "true"));
