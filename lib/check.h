@@ -54,6 +54,38 @@ int check_suspect(struct check *c, const char *kind, const char *path);
  */
 int check_found(struct check *c, const struct trouble *trouble);
 
+/* A file whose owner or mode is to be this process's and @mode. */
+struct access {
+	int dir_fd;
+	const char *name; /* "" for @dir_fd itself */
+	mode_t mode;
+};
+
+/**
+ * check_access - tell of a wrong owner or mode
+ * @name, @path: of the findings
+ *
+ * Return: as check_found.
+ */
+int check_access(struct check *c, struct access *access, const char *name,
+		 const char *path);
+
+/**
+ * check_each_name - visit the names in a directory, sorted
+ * @what: its path below the root, for messages
+ * @fn:   nonzero stops
+ */
+int check_each_name(struct check *c, int dir_fd, const char *what,
+		    int (*fn)(struct check *c, void *ctx, int dir_fd,
+			      const char *name),
+		    void *ctx);
+
+/**
+ * check_is_left - whether a directory is old enough, and held by nobody, so
+ * that no live process is at work in it; and still there
+ */
+bool check_is_left(int dir_fd, const char *name);
+
 /* ---- one snapshot: check_snapshot.c ---- */
 
 /**
@@ -85,6 +117,16 @@ bool lineage_is_circle(const struct lineage *lineage, const char *id);
 /** check_mounts - overlays whose upper is no active of the store any more */
 int check_mounts(struct check *c);
 
+/* ---- copies for mappings: check_mapped.c ---- */
+
+/** check_mapped - what is no copy of a layer in mapped/ */
+int check_mapped(struct check *c);
+
+/* ---- files of actives that are elsewhere: check_uppers.c ---- */
+
+/** check_uppers - whose they are, and that they are one's alone */
+int check_uppers(struct check *c);
+
 /* ---- mending: check_repair.c ---- */
 
 /* What most repairs are about: one directory, and an entry of it. */
@@ -96,6 +138,7 @@ struct site {
 	uint32_t kind; /* SHALE_KIND_*, 0 without a kind fact */
 	const char *parent_id;
 	const char *right_id; /* by the name that it has */
+	const char *where;    /* before its name in lost+found/; else NULL */
 };
 
 /* As struct trouble, repair. */
@@ -107,12 +150,5 @@ repair_fn repair_labels; /* struct site: likewise, if nobody uses it */
 repair_fn repair_uncertified, repair_leftovers, repair_usage, repair_work,
 	repair_place;	 /* struct site */
 repair_fn repair_access; /* struct access */
-
-/* A file whose owner or mode is to be this process's and @mode. */
-struct access {
-	int dir_fd;
-	const char *name; /* "" for @dir_fd itself */
-	mode_t mode;
-};
 
 #endif

@@ -25,6 +25,7 @@
 #include "lock.h"
 #include "scope.h"
 #include "staging.h"
+#include "upper.h"
 #include "usage.h"
 
 #define LOST_FOUND "lost+found"
@@ -32,6 +33,8 @@
 #define NAME_TRIES 1000
 /* Room for a name in it. */
 #define LOST_SIZE (NAME_MAX + 1)
+/* And for what it is of: "mapped-ID-ID". */
+#define WHERE_SIZE (2 * ID_SIZE + 16)
 
 /* ---- lost+found ---- */
 
@@ -103,11 +106,13 @@ static const char *const room_names[] = {
 };
 
 /* "active-ID", or "" in the root. */
-static void where_of(const struct site *site, char ret[ID_SIZE + 16])
+static void where_of(const struct site *site, char ret[WHERE_SIZE])
 {
 	*ret = '\0';
-	if (site->id)
-		(void)snprintf(ret, ID_SIZE + 16, "%s%s%s",
+	if (site->where)
+		(void)snprintf(ret, WHERE_SIZE, "%s", site->where);
+	else if (site->id)
+		(void)snprintf(ret, WHERE_SIZE, "%s%s%s",
 			       room_names[site->room], *site->id ? "-" : "",
 			       site->id);
 }
@@ -127,7 +132,7 @@ int repair_entry(struct check *c, void *ctx, char *ret_done,
 		 struct shale_error *err)
 {
 	const struct site *site = ctx;
-	char where[ID_SIZE + 16], lost[LOST_SIZE];
+	char where[WHERE_SIZE], lost[LOST_SIZE];
 	auto_writer writer = WRITER_INIT;
 	auto_fd lost_fd = -1;
 	int r = open_lost(c->ov, &lost_fd, err);
@@ -160,7 +165,7 @@ static int lose_directory(struct check *c, const struct site *site,
 			  struct writer *writer, int lost_fd, char *ret_done,
 			  struct shale_error *err)
 {
-	char where[ID_SIZE + 16], lost[LOST_SIZE];
+	char where[WHERE_SIZE], lost[LOST_SIZE];
 	int r = 0;
 
 	/* Cleanup deletes there what no active refers to. */
@@ -393,6 +398,9 @@ int repair_work(struct check *c, void *ctx, char *ret_done,
 	auto_locked_fd fd =
 		openat(c->ov->room_fd[site->room], site->id,
 		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct record record = { .room = site->room, .kind = site->kind };
+	auto_free char *upper = NULL;
+	auto_fd upper_fd = -1;
 	struct stat st;
 	int r;
 
@@ -400,13 +408,20 @@ int repair_work(struct check *c, void *ctx, char *ret_done,
 		return -ENOENT;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return error_fail(err, EBUSY, "somebody is at work on it");
-	if (fstatat(fd, "work", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	(void)stpcpy(record.id, site->id);
+	r = upper_read(fd, &upper);
+	record.upper = upper;
+	if (r == 0 || r == -ENOENT)
+		r = upper_open(c->ov, &record, &upper_fd, err);
+	if (r < 0)
+		return r;
+	if (!upper && fstatat(fd, "work", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 	    !S_ISDIR(st.st_mode)) {
 		r = repair_entry(c, ctx, ret_done, err);
 		if (r < 0)
 			return r;
 	}
-	r = dir_create(fd, "work", 0700, geteuid(), getegid());
+	r = dir_create(upper_fd, "work", 0700, geteuid(), getegid());
 	if (r < 0)
 		return error_errno(err, -r, "create 'work'");
 	if (!*ret_done)

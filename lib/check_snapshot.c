@@ -117,31 +117,11 @@ static int found(struct look *look, const char *kind, const char *entry,
 	return check_found(look->c, &trouble);
 }
 
-static int check_access(struct look *look)
+static int check_directory(struct look *look)
 {
 	struct access access = { look->fd, "", 0700 };
-	struct trouble trouble = { .name = look->name,
-				   .path = path_of(look, ""),
-				   .repair = repair_access,
-				   .ctx = &access };
-	struct stat st;
-	int r = 0;
 
-	if (fstat(look->fd, &st) < 0)
-		return 0;
-	if (st.st_uid != geteuid()) {
-		trouble.kind = "owner";
-		trouble.what = "it belongs to somebody else";
-		trouble.remedy = "chown it to the owner of the store";
-		r = check_found(look->c, &trouble);
-	}
-	if (r == 0 && (st.st_mode & 07777) != 0700) {
-		trouble.kind = "mode";
-		trouble.what = "its mode is not 0700";
-		trouble.remedy = "chmod it to 0700";
-		r = check_found(look->c, &trouble);
-	}
-	return r;
+	return check_access(look->c, &access, look->name, path_of(look, ""));
 }
 
 static int check_kind(struct look *look)
@@ -296,24 +276,39 @@ static bool has_entry(const struct look *look, const char *entry)
 	return fstatat(look->fd, entry, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+static int check_work(struct look *look, int upper_fd)
+{
+	struct stat st;
+
+	if (look->site.kind != SHALE_KIND_ACTIVE || !look->has_parent ||
+	    look->c->ov->driver->is_copying ||
+	    (fstatat(upper_fd, "work", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	     S_ISDIR(st.st_mode)))
+		return 0;
+	return found(
+		look, "work", "work",
+		"it has no directory 'work', without which it can't be mounted",
+		"make one, with mode 0700", repair_work);
+}
+
 /* Its files are elsewhere, as on a tmpfs or a disk that may not be there. */
 static int check_upper(struct look *look)
 {
 	struct record record = { .room = ROOM_ACTIVE, .kind = look->site.kind };
 	struct shale_error error = SHALE_ERROR_INIT;
 	auto_free char *upper = NULL;
-	auto_fd fd = -1;
+	auto_fd fd = -1, fs_fd = -1;
 	int r = upper_read(look->fd, &upper);
 
 	(void)stpcpy(record.id, look->site.id);
 	record.upper = upper;
-	if (r == 0)
-		r = upper_open_fs(look->c->ov, &record, O_PATH, &fd, &error);
-	else if (r == -ENOENT)
-		return 0;
-	else
+	if (r < 0)
 		(void)error_fail(&error, EUCLEAN, "its fact 'upper' is torn");
-	return r == 0 ? 0
+	else
+		r = upper_open(look->c->ov, &record, &fd, &error);
+	if (r == 0)
+		r = upper_open_fs(look->c->ov, &record, O_PATH, &fs_fd, &error);
+	return r == 0 ? check_work(look, fd)
 		      : found(look, "upper", "upper", error.msg,
 			      "bring that back; else 'shale remove' takes it away",
 			      NULL);
@@ -321,30 +316,21 @@ static int check_upper(struct look *look)
 
 static int check_fs(struct look *look)
 {
+	int r = 0;
+
 	if (look->site.kind == SHALE_KIND_VIEW && look->has_parent)
 		return 0; /* has none */
 	if (look->site.room == ROOM_ACTIVE && has_entry(look, "upper"))
 		return check_upper(look);
-	return is_dir(look, "fs")
-		       ? 0
-		       : found(look, "fs", "fs",
-			       "its files are gone: it has no directory 'fs'",
-			       look->site.room == ROOM_ACTIVE
-				       ? "'shale remove' takes it away"
-				       : "restore them from a backup, or delete it and its children",
-			       NULL);
-}
-
-static int check_work(struct look *look)
-{
-	if (look->site.kind != SHALE_KIND_ACTIVE || !look->has_parent ||
-	    look->c->ov->driver->is_copying || has_entry(look, "upper") ||
-	    is_dir(look, "work"))
-		return 0;
-	return found(
-		look, "work", "work",
-		"it has no directory 'work', without which it can't be mounted",
-		"make one, with mode 0700", repair_work);
+	if (!is_dir(look, "fs"))
+		r = found(
+			look, "fs", "fs",
+			"its files are gone: it has no directory 'fs'",
+			look->site.room == ROOM_ACTIVE
+				? "'shale remove' takes it away"
+				: "restore them from a backup, or delete it and its children",
+			NULL);
+	return r != 0 ? r : check_work(look, look->fd);
 }
 
 static int check_usage(struct look *look)
@@ -411,9 +397,9 @@ static int check_entries(struct look *look)
 static int look_at(struct look *look)
 {
 	static int (*const checks[])(struct look *) = {
-		check_access, check_kind, check_parent, check_labels,
-		check_fs,     check_work, check_usage,	check_entries,
-		check_id, /* last, since it may move the directory */
+		check_directory, check_kind, check_parent,
+		check_labels,	 check_fs,   check_usage,
+		check_entries,	 check_id, /* last, since it may move the directory */
 	};
 	int r = 0;
 

@@ -99,9 +99,10 @@ int check_found(struct check *c, const struct trouble *trouble)
 
 /* ---- names in a directory ---- */
 
-typedef int name_fn(struct check *c, int dir_fd, const char *name);
-
-static int each_name(struct check *c, int dir_fd, const char *what, name_fn *fn)
+int check_each_name(struct check *c, int dir_fd, const char *what,
+		    int (*fn)(struct check *c, void *ctx, int dir_fd,
+			      const char *name),
+		    void *ctx)
 {
 	struct dirent **entries = NULL;
 	int r = 0, n = scandirat(dir_fd, ".", &entries, NULL, alphasort);
@@ -116,7 +117,7 @@ static int each_name(struct check *c, int dir_fd, const char *what, name_fn *fn)
 			r = error_fail(c->err, ECANCELED,
 				       "stopped by the host");
 		if (r == 0 && strcmp(name, ".") != 0 && strcmp(name, "..") != 0)
-			r = fn(c, dir_fd, name);
+			r = fn(c, ctx, dir_fd, name);
 		free(entries[i]);
 	}
 	free(entries);
@@ -128,6 +129,14 @@ static bool is_there(int dir_fd, const char *name)
 	struct stat st;
 
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_dir(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       S_ISDIR(st.st_mode);
 }
 
 /* ---- the root ---- */
@@ -142,40 +151,50 @@ static const struct {
 	{ "staging", 0700 },	{ "trash", 0700 },
 };
 
-static int check_root_access(struct check *c, const char *name, mode_t mode)
+int check_access(struct check *c, struct access *access, const char *name,
+		 const char *path)
 {
-	struct access access = { c->ov->root_fd, name, mode };
+	const bool is_file = access->mode == 0600;
 	const struct trouble owner = {
 		"owner",
-		"",
 		name,
+		path,
 		"it belongs to somebody else",
 		"chown it to the owner of the store",
 		repair_access,
-		&access,
+		access,
 	};
-	const struct trouble other_mode = {
+	const struct trouble mode = {
 		"mode",
-		"",
 		name,
-		mode == 0600 ? "its mode is not 0600" : "its mode is not 0700",
-		mode == 0600 ? "chmod it to 0600" : "chmod it to 0700",
+		path,
+		is_file ? "its mode is not 0600" : "its mode is not 0700",
+		is_file ? "chmod it to 0600" : "chmod it to 0700",
 		repair_access,
-		&access,
+		access,
 	};
 	struct stat st;
 	int r = 0;
 
-	if (fstatat(c->ov->root_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstatat(access->dir_fd, access->name, &st,
+		    AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) < 0)
 		return 0;
 	if (st.st_uid != geteuid())
 		r = check_found(c, &owner);
-	return r == 0 && (st.st_mode & 07777) != mode
-		       ? check_found(c, &other_mode)
+	return r == 0 && (st.st_mode & 07777) != access->mode
+		       ? check_found(c, &mode)
 		       : r;
 }
 
-static int check_member(struct check *c, int dir_fd, const char *name)
+static int check_root_access(struct check *c, const char *name, mode_t mode)
+{
+	struct access access = { c->ov->root_fd, name, mode };
+
+	return check_access(c, &access, "", name);
+}
+
+static int check_member(struct check *c, void *ctx, int dir_fd,
+			const char *name)
 {
 	struct site site = { .entry = name, .fd = dir_fd };
 	const struct trouble stray = {
@@ -188,8 +207,10 @@ static int check_member(struct check *c, int dir_fd, const char *name)
 		&site,
 	};
 
+	(void)ctx;
 	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-		if (!strcmp(name, members[i].name))
+		if (!strcmp(name, members[i].name) &&
+		    (members[i].mode != 0700 || is_dir(dir_fd, name)))
 			return members[i].mode
 				       ? check_root_access(c, name,
 							   members[i].mode)
@@ -262,7 +283,7 @@ static int check_root(struct check *c)
 	int r = check_root_access(c, ".", 0700);
 
 	if (r == 0)
-		r = each_name(c, c->ov->root_fd, "", check_member);
+		r = check_each_name(c, c->ov->root_fd, "", check_member, NULL);
 	if (r == 0)
 		r = check_lock(c);
 	return r == 0 ? check_generation(c) : r;
@@ -323,6 +344,12 @@ static bool is_fresh(int dir_fd, const char *name)
 	return age_ms >= 0 && age_ms < FRESH_MS; /* else a clock was set */
 }
 
+bool check_is_left(int dir_fd, const char *name)
+{
+	return !is_fresh(dir_fd, name) && !is_held(dir_fd, name) &&
+	       is_there(dir_fd, name);
+}
+
 static int check_leftover(struct check *c, int dir_fd, const char *name,
 			  const char *room, const char *what, repair_fn *repair)
 {
@@ -337,16 +364,15 @@ static int check_leftover(struct check *c, int dir_fd, const char *name,
 	};
 
 	(void)snprintf(path, sizeof(path), "%s/%s", room, name);
-	return is_fresh(dir_fd, name) || is_held(dir_fd, name) ||
-			       !is_there(dir_fd, name)
-		       ? 0
-		       : check_found(c, &trouble);
+	return check_is_left(dir_fd, name) ? check_found(c, &trouble) : 0;
 }
 
-static int check_staged(struct check *c, int dir_fd, const char *name)
+static int check_staged(struct check *c, void *ctx, int dir_fd,
+			const char *name)
 {
 	auto_writer writer = WRITER_INIT;
 
+	(void)ctx;
 	/* It is let go, and published, under the lock: with that it is held,
 	 * or gone.  (Where the lock is lost nobody publishes.)
 	 */
@@ -365,8 +391,9 @@ static int check_staged(struct check *c, int dir_fd, const char *name)
 			      "who was building it is dead", repair_staged);
 }
 
-static int check_trash(struct check *c, int dir_fd, const char *name)
+static int check_trash(struct check *c, void *ctx, int dir_fd, const char *name)
 {
+	(void)ctx;
 	return check_leftover(c, dir_fd, name, "trash",
 			      "who was deleting it is dead", repair_trash);
 }
@@ -400,13 +427,17 @@ static int check_place(struct check *c, enum room room, int dir_fd,
 	return check_found(c, &stray);
 }
 
-static int check_active(struct check *c, int dir_fd, const char *name)
+static int check_active(struct check *c, void *ctx, int dir_fd,
+			const char *name)
 {
+	(void)ctx;
 	return check_place(c, ROOM_ACTIVE, dir_fd, name);
 }
 
-static int check_committed(struct check *c, int dir_fd, const char *name)
+static int check_committed(struct check *c, void *ctx, int dir_fd,
+			   const char *name)
 {
+	(void)ctx;
 	return check_place(c, ROOM_SNAPSHOTS, dir_fd, name);
 }
 
@@ -418,15 +449,21 @@ static int look(struct check *c)
 	int r = check_root(c);
 
 	if (r == 0)
-		r = each_name(c, ov->room_fd[ROOM_SNAPSHOTS], "snapshots",
-			      check_committed);
+		r = check_each_name(c, ov->room_fd[ROOM_SNAPSHOTS], "snapshots",
+				    check_committed, NULL);
 	if (r == 0)
-		r = each_name(c, ov->room_fd[ROOM_ACTIVE], "active",
-			      check_active);
+		r = check_each_name(c, ov->room_fd[ROOM_ACTIVE], "active",
+				    check_active, NULL);
 	if (r == 0)
-		r = each_name(c, ov->staging_fd, "staging", check_staged);
+		r = check_each_name(c, ov->staging_fd, "staging", check_staged,
+				    NULL);
 	if (r == 0)
-		r = each_name(c, ov->trash_fd, "trash", check_trash);
+		r = check_each_name(c, ov->trash_fd, "trash", check_trash,
+				    NULL);
+	if (r == 0)
+		r = check_mapped(c);
+	if (r == 0)
+		r = check_uppers(c);
 	return r == 0 ? check_mounts(c) : r;
 }
 

@@ -77,7 +77,8 @@ int commitment_gather(struct commitment *c, struct shale_error *err)
 	if (r < 0)
 		return r;
 	r = commitment_sync_rooms(c->ov, false, err);
-	removal_finish(c->ov, c->active, c->dir_fd, &remains);
+	/* In this order: what is in trash/ tells a check whose it is. */
 	upper_remove(c->ov, c->active->upper);
+	removal_finish(c->ov, c->active, c->dir_fd, &remains);
 	return r;
 }

@@ -123,8 +123,9 @@ static int remove_record(struct overlay *ov, const struct record *record,
 	if (r < 0)
 		return r;
 	r = sync_room(ov, ROOM_ACTIVE, err);
-	removal_finish(ov, record, dir_fd, &remains);
+	/* In this order: what is in trash/ tells a check whose it is. */
 	upper_remove(ov, record->upper);
+	removal_finish(ov, record, dir_fd, &remains);
 	return r;
 }
 

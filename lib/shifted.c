@@ -259,7 +259,7 @@ static void take_one(struct overlay *ov, const char *map_id, const char *id,
 		if (renameat(ov->root_fd, from, ov->trash_fd, to) == 0)
 			return;
 	}
-	/* A full disk: it is no copy any more, and cleanup's. */
+	/* A full disk: it is no copy any more, and deleted where it is. */
 	(void)snprintf(fact, sizeof(fact), "%s/layer", from);
 	(void)unlinkat(ov->root_fd, fact, 0);
 }
@@ -305,36 +305,65 @@ static int look_for_map(void *ctx, const char *id)
 	return 0;
 }
 
-static bool has_layer(const struct sweep *sweep, const char *id)
+/* The lock is held, and let go of here.  1 where there was one. */
+static int remove_copy(struct overlay *ov, const char *map_id, const char *id,
+		       struct writer *writer)
+{
+	char path[sizeof(ROOM "//") + 2 * ID_SIZE], trash[ID_SIZE] = "";
+	auto_fd fd = -1;
+
+	(void)snprintf(path, sizeof(path), ROOM "/%s/%s", map_id, id);
+	fd = openat(ov->root_fd, path,
+		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	take_one(ov, map_id, id, trash);
+	writer_end(writer);
+	if (*trash) {
+		trash_empty(ov, trash);
+		return 1;
+	}
+	/* By descriptor: the name may already be a new copy's. */
+	(void)fs_empty(fd, overlay_stop, ov);
+	(void)unlinkat(ov->root_fd, path, AT_REMOVEDIR);
+	return 1;
+}
+
+bool shifted_is_whole(struct overlay *ov, const char *map_id, const char *id)
 {
 	auto_record layer = NULL;
-	struct shifting s = { sweep->ov, NULL, sweep->map_id, NULL };
+	struct shifting s = { ov, NULL, map_id, NULL };
 
-	if (record_load(sweep->ov, ROOM_SNAPSHOTS, id, &layer, NULL) < 0)
+	if (record_load(ov, ROOM_SNAPSHOTS, id, &layer, NULL) < 0)
 		return false;
 	s.layer = layer;
 	return is_there(&s);
 }
 
+int shifted_remove(struct overlay *ov, const char *map_id, const char *id,
+		   struct shale_error *err)
+{
+	auto_writer writer = WRITER_INIT;
+	int r = writer_begin(ov, &writer, err);
+
+	if (r < 0)
+		return r;
+	if (shifted_is_whole(ov, map_id, id) ||
+	    !remove_copy(ov, map_id, id, &writer))
+		return -ENOENT;
+	return 0;
+}
+
 /* Only where nothing was made since we looked. */
 static int sweep_one(const struct sweep *sweep, const char *id)
 {
-	struct overlay *ov = sweep->ov;
-	char trash[ID_SIZE] = "";
-	{
-		auto_writer writer = WRITER_INIT;
-		int r = writer_begin(ov, &writer, sweep->err);
+	auto_writer writer = WRITER_INIT;
+	int r = writer_begin(sweep->ov, &writer, sweep->err);
 
-		if (r < 0)
-			return r;
-		if (writer.generation != sweep->generation)
-			return 0;
-		take_one(ov, sweep->map_id, id, trash);
-	}
-	if (*trash)
+	if (r == 0 && writer.generation == sweep->generation &&
+	    remove_copy(sweep->ov, sweep->map_id, id, &writer))
 		(*sweep->removed)++;
-	trash_empty(ov, trash);
-	return 0;
+	return r;
 }
 
 /* Under the lock, since a copy may be on its way in. */
@@ -369,7 +398,8 @@ static int sweep_map(struct sweep *sweep)
 			r = error_fail(sweep->err, ECANCELED,
 				       "stopped by the host");
 		else if (id_is_valid(id) &&
-			 !(sweep->is_used && has_layer(sweep, id)))
+			 !(sweep->is_used &&
+			   shifted_is_whole(ov, sweep->map_id, id)))
 			r = sweep_one(sweep, id);
 	}
 	free_entries(entries, n);

@@ -47,6 +47,17 @@ int shifted_give_back(struct overlay *ov, const struct record *active,
  */
 void shifted_take(struct overlay *ov, const char *id, char ret_trash[ID_SIZE]);
 
+/** shifted_is_whole - whether a copy is one of a layer that is there */
+bool shifted_is_whole(struct overlay *ov, const char *map_id, const char *id);
+
+/**
+ * shifted_remove - remove a copy that is not whole
+ *
+ * Return: 0, -ENOENT (it is gone, or whole), or another errno.
+ */
+int shifted_remove(struct overlay *ov, const char *map_id, const char *id,
+		   struct shale_error *err);
+
 /**
  * shifted_cleanup - remove the copies that no key needs
  * @removed: counted up

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -320,6 +321,16 @@ char *upper_path(const struct overlay *ov, const struct record *record,
 
 /* ---- removing ---- */
 
+/* The flock tells a check that somebody is at it; two may be. */
+static int remove_held(struct overlay *ov, int store_fd, const char *random)
+{
+	auto_locked_fd fd = open_dir(store_fd, random, O_RDONLY);
+
+	if (fd >= 0)
+		(void)flock(fd, LOCK_SH | LOCK_NB);
+	return fs_remove_tree(store_fd, random, overlay_stop, ov);
+}
+
 void upper_remove(struct overlay *ov, const char *upper)
 {
 	struct shale_error error = SHALE_ERROR_INIT;
@@ -331,8 +342,7 @@ void upper_remove(struct overlay *ov, const char *upper)
 		return;
 	dir = dir_of_fact(ov, upper, &random);
 	store_fd = open_store(ov, dir);
-	r = store_fd < 0 ? store_fd
-			 : fs_remove_tree(store_fd, random, overlay_stop, ov);
+	r = store_fd < 0 ? store_fd : remove_held(ov, store_fd, random);
 	/* What is not configured or not mounted is for a later cleanup. */
 	if (r == 0 || r == -ENOENT || r == -ENODATA)
 		return;
@@ -340,110 +350,183 @@ void upper_remove(struct overlay *ov, const char *upper)
 	overlay_warn(ov, &error);
 }
 
-struct orphans {
+/* ---- what is in the directories ---- */
+
+struct listing {
 	struct overlay *ov;
-	struct dirent **entries; /* an entry that is none is NULL */
+	struct dirent **entries;
+	bool *is_wanted; /* of each: it is an active's, or none of ours */
 	int count;
 	struct shale_error *err;
 };
 
-static void orphans_drop(struct orphans *orphans)
+static void listing_drop(struct listing *listing)
 {
-	for (int i = 0; i < orphans->count; i++)
-		free(orphans->entries[i]);
-	free(orphans->entries);
-}
-
-static void keep(struct orphans *orphans, int i)
-{
-	free(orphans->entries[i]);
-	orphans->entries[i] = NULL;
+	for (int i = 0; i < listing->count; i++)
+		free(listing->entries[i]);
+	free(listing->entries);
+	free(listing->is_wanted);
 }
 
 /* Certified or not: who refers to one is not to lose it. */
-static int keep_referred(void *ctx, const char *id)
+static int note_referred(struct listing *listing, int room_fd, const char *room,
+			 const char *id)
 {
-	struct orphans *orphans = ctx;
 	auto_free char *upper = NULL;
-	auto_fd fd = open_dir(orphans->ov->room_fd[ROOM_ACTIVE], id, O_PATH);
+	auto_fd fd = open_dir(room_fd, id, O_PATH);
 	int r = fd < 0 ? fd : upper_read(fd, &upper);
 
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
 	if (r < 0)
-		return error_errno(orphans->err, -r, "read 'active/%s/%s'", id,
-				   FACT);
-	for (int i = 0; i < orphans->count; i++)
-		if (orphans->entries[i] && !strcmp(orphans->entries[i]->d_name,
-						   strchr(upper, '/') + 1))
-			keep(orphans, i);
+		return error_errno(listing->err, -r, "read '%s/%s/%s'", room,
+				   id, FACT);
+	for (int i = 0; i < listing->count; i++)
+		if (!strcmp(listing->entries[i]->d_name,
+			    strchr(upper, '/') + 1))
+			listing->is_wanted[i] = true;
 	return 0;
 }
 
-/*
- * In this order, since an active goes from staging/ to active/ and never back:
- * what is in neither when it was asked for is nobody's and never will be.
- */
-static int find_orphans(struct orphans *orphans, int store_fd)
+static int note_active(void *ctx, const char *id)
 {
-	struct stat st;
+	struct listing *listing = ctx;
 
-	orphans->count =
-		scandirat(store_fd, ".", &orphans->entries, NULL, NULL);
-	if (orphans->count < 0) {
-		orphans->count = 0;
-		return error_errno(orphans->err, errno, "list it");
-	}
-	for (int i = 0; i < orphans->count; i++)
-		if (!id_is_valid(orphans->entries[i]->d_name) ||
-		    fstatat(orphans->ov->staging_fd,
-			    orphans->entries[i]->d_name, &st,
-			    AT_SYMLINK_NOFOLLOW) == 0 ||
-		    errno != ENOENT)
-			keep(orphans, i);
-	return record_each_id(orphans->ov, ROOM_ACTIVE, keep_referred, orphans,
-			      orphans->err);
+	return note_referred(listing, listing->ov->room_fd[ROOM_ACTIVE],
+			     "active", id);
 }
 
-static int clean_dir(struct overlay *ov, const char *dir, uint64_t *removed,
-		     struct shale_error *err)
+/* What is there may be a live process's to delete, and its upper with it. */
+static int note_trash(struct listing *listing)
 {
-	__attribute__((cleanup(orphans_drop))) struct orphans orphans = {
+	const int trash_fd = listing->ov->trash_fd;
+	struct dirent **entries;
+	int r = 0, n = scandirat(trash_fd, ".", &entries, NULL, NULL);
+
+	if (n < 0)
+		return error_errno(listing->err, errno, "list 'trash'");
+	for (int i = 0; i < n; i++) {
+		if (r == 0 && id_is_valid(entries[i]->d_name))
+			r = note_referred(listing, trash_fd, "trash",
+					  entries[i]->d_name);
+		if (r == -EINVAL) { /* it refers to nothing to be known */
+			error_clear(listing->err);
+			r = 0;
+		}
+		free(entries[i]);
+	}
+	free(entries);
+	return r;
+}
+
+/*
+ * In this order, since an active goes from staging/ to active/ to trash/ and
+ * never back: what is in none of them when it was asked for is nobody's and
+ * never will be.
+ */
+static int list(struct listing *listing, int store_fd)
+{
+	const int staging_fd = listing->ov->staging_fd;
+	struct stat st;
+	int r, n = scandirat(store_fd, ".", &listing->entries, NULL, NULL);
+
+	if (n < 0)
+		return error_errno(listing->err, errno, "list it");
+	listing->count = n;
+	listing->is_wanted = calloc((size_t)n, sizeof(bool));
+	if (!listing->is_wanted)
+		return error_fail(listing->err, ENOMEM, "out of memory");
+	for (int i = 0; i < n; i++) {
+		const char *name = listing->entries[i]->d_name;
+
+		listing->is_wanted[i] = !id_is_valid(name) ||
+					fstatat(staging_fd, name, &st,
+						AT_SYMLINK_NOFOLLOW) == 0 ||
+					errno != ENOENT;
+	}
+	r = record_each_id(listing->ov, ROOM_ACTIVE, note_active, listing,
+			   listing->err);
+	return r < 0 ? r : note_trash(listing);
+}
+
+static int visit_dir(struct overlay *ov, const char *dir, upper_visit_fn *fn,
+		     void *ctx, struct shale_error *err)
+{
+	__attribute__((cleanup(listing_drop))) struct listing listing = {
 		.ov = ov, .err = err
 	};
 	auto_fd store_fd = open_store(ov, dir);
+	char store[ID_SIZE], path[PATH_MAX];
 	int r;
 
 	if (store_fd == -ENOENT) /* not mounted, or none was ever made here */
 		return 0;
-	if (store_fd < 0)
-		return error_errno(err, -store_fd, "open it");
-	r = find_orphans(&orphans, store_fd);
-	for (int i = 0; r == 0 && i < orphans.count; i++) {
-		if (!orphans.entries[i])
-			continue;
-		r = fs_remove_tree(store_fd, orphans.entries[i]->d_name,
-				   overlay_stop, ov);
-		if (r < 0)
-			return error_errno(err, -r, "delete '%s'",
-					   orphans.entries[i]->d_name);
-		++*removed;
+	r = store_fd < 0 ? store_fd : store_id(ov, store);
+	if (r < 0)
+		return error_errno(err, -r, "open it");
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, store);
+	r = list(&listing, store_fd);
+	for (int i = 0; r == 0 && i < listing.count; i++) {
+		const char *name = listing.entries[i]->d_name;
+
+		if (strcmp(name, "..") != 0)
+			r = fn(ctx, path, store_fd, name,
+			       !listing.is_wanted[i]);
 	}
 	return r;
 }
 
-int upper_cleanup(struct overlay *ov, uint64_t *removed,
-		  struct shale_error *err)
+int upper_each(struct overlay *ov, upper_visit_fn *fn, void *ctx,
+	       struct shale_error *err)
 {
 	int first = 0;
 
 	for (char **pair = ov->uppers; pair && *pair; pair += 2) {
-		int r = clean_dir(ov, pair[1], removed, err);
+		int r = visit_dir(ov, pair[1], fn, ctx, err);
 
+		if (r > 0)
+			return r;
 		if (r < 0)
 			(void)error_context(err, r, "upper '%s'", pair[1]);
 		if (first == 0)
 			first = r;
 	}
 	return first;
+}
+
+int upper_remove_orphan(struct overlay *ov, int dir_fd, const char *name,
+			struct shale_error *err)
+{
+	int r = remove_held(ov, dir_fd, name);
+
+	return r < 0 ? error_errno(err, -r, "delete '%s'", name) : 0;
+}
+
+struct sweep {
+	struct overlay *ov;
+	uint64_t *removed;
+	struct shale_error *err;
+};
+
+static int sweep_one(void *ctx, const char *path, int dir_fd, const char *name,
+		     bool is_orphan)
+{
+	const struct sweep *sweep = ctx;
+	int r;
+
+	(void)path;
+	if (!is_orphan)
+		return 0;
+	r = upper_remove_orphan(sweep->ov, dir_fd, name, sweep->err);
+	if (r == 0)
+		++*sweep->removed;
+	return r;
+}
+
+int upper_cleanup(struct overlay *ov, uint64_t *removed,
+		  struct shale_error *err)
+{
+	struct sweep sweep = { ov, removed, err };
+
+	return upper_each(ov, sweep_one, &sweep, err);
 }

@@ -77,6 +77,29 @@ char *upper_path(const struct overlay *ov, const struct record *record,
 void upper_remove(struct overlay *ov, const char *upper);
 
 /**
+ * upper_visit_fn - one entry of a directory for uppers
+ * @path, @dir_fd: of DIR/STORE
+ * @name:      in it, also "."; where it is no RANDOM it is none of ours
+ * @is_orphan: no active refers to it, nobody builds it and nobody is about to
+ *             delete it
+ */
+typedef int upper_visit_fn(void *ctx, const char *path, int dir_fd,
+			   const char *name, bool is_orphan);
+
+/**
+ * upper_each - visit all that is in the configured directories that are there
+ *
+ * Return: 0, the first that was positive, which ends it, or the first failure:
+ *         the other directories are visited all the same.
+ */
+int upper_each(struct overlay *ov, upper_visit_fn *fn, void *ctx,
+	       struct shale_error *err);
+
+/** upper_remove_orphan - delete such an entry */
+int upper_remove_orphan(struct overlay *ov, int dir_fd, const char *name,
+			struct shale_error *err);
+
+/**
  * upper_cleanup - delete what no active refers to
  * @removed: how many more
  */

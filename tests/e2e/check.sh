@@ -175,6 +175,36 @@ checks 1 "^mount-without-key: .*: stop the container" \
 ok 'and left, since it is in use' test -e /run/shale/runtime/c2
 rm -r /run/shale/runtime/c2
 
+# ---- files of actives that are elsewhere, and copies for mappings ----
+
+mkdir -m 700 "$T/ram" "$S/mapped"
+echo "{\"root\": \"$S\", \"uppers\": {\"ram\": \"$T/ram\"}}" >"$T/shale.json"
+with_uppers() { "$shale" --config "$T/shale.json" "$@"; }
+ok 'an active on another disk' \
+	with_uppers prepare far two --label org.shale.upper=ram
+is "$(with_uppers check)" '' 'is in order'
+checks 1 "^upper: active/$(id far)/upper \(far\): its upper 'ram' is not configured: add" \
+	'without the configuration its files are missed'
+upper=$(echo "$T/ram"/*/*)
+mkdir -p "${upper%/*}/$(id lost)/fs"
+touch "${upper%/*}/$(id lost)/fs/file" "$upper/notes"
+mkdir -m 700 "$S/mapped/$(id map)" "$S/mapped/$(id map)/$(id base)"
+sleep 1.1 # what is younger may be a live process's
+run with_uppers check --repair
+is "$status" 1 'what is left there is told'
+for line in "upper-without-key: ${upper%/*}/$(id lost): .*: not repaired: it has files: 'shale cleanup'" \
+	"stray: $upper/notes: .*: move it away by hand" \
+	"leftover: mapped/$(id map)/$(id base): it is half .*: repaired: removed"; do
+	like "$out" "(^|
+)$line" "and so is ${line%%: *}"
+done
+is "$(wc -l <<<"$out")" 3 'a line each, and no more'
+ok 'cleanup deletes what no key refers to' with_uppers cleanup
+rm "$upper/notes"
+is "$(with_uppers check)$(ls "${upper%/*}")" "$(basename "$upper")" \
+	'then all is well'
+with_uppers remove far
+
 # ---- verify ----
 
 ok 'an active' on_store prepare new base

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -393,6 +394,113 @@ static void wrong_owners_are_mended(void **state)
 	check_finds(0, "");
 }
 
+/* ---- copies for mappings ---- */
+
+/* Where a mapping's copy of a layer is; the mapping is called "map" here. */
+static const char *copy_of(const char *name, const char *file)
+{
+	return at("store/mapped/%s/%s/%s", id("map"), id(name), file);
+}
+
+static void make_copy(const char *name)
+{
+	char made[32] = "0";
+
+	if (is_there(of_name(name, "")))
+		(void)snprintf(made, sizeof(made), "%" PRId64,
+			       mtime_ns(of_name(name, "name")));
+	make_dir(copy_of(name, ""));
+	assert_int_equal(chmod(copy_of(name, ""), 0700), 0);
+	make_dir(copy_of(name, "fs"));
+	make_file(copy_of(name, "fs/file"), "copied");
+	make_link(copy_of(name, "layer"), made);
+}
+
+static void make_mapped(void)
+{
+	make_layer("base", NULL);
+	make_layer("half", NULL);
+	make_dir(at("store/mapped"));
+	make_dir(at("store/mapped/%s", id("map")));
+	assert_int_equal(chmod(at("store/mapped"), 0700), 0);
+	assert_int_equal(chmod(at("store/mapped/%s", id("map")), 0700), 0);
+	make_copy("base");
+	check_finds(0, "");
+}
+
+static void a_copy_that_is_half_or_of_no_layer_is_removed(void **state)
+{
+	const char *finds;
+
+	(void)state;
+	make_mapped();
+	make_copy("gone");
+	make_copy("half");
+	delete_path(copy_of("half", "layer"));
+	finds = lines("leftover mapped/%s/%s\nleftover mapped/%s/%s\n",
+		      id("map"), id("gone"), id("map"), id("half"));
+	check_finds(0, finds);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!leftover mapped/%s/%s\n!leftover mapped/%s/%s\n",
+			  id("map"), id("gone"), id("map"), id("half")));
+	check_list(at("store/mapped/%s", id("map")), id("base"));
+	check_list(at("store/trash"), "");
+	check_finds(0, "");
+}
+
+static void a_copy_of_an_earlier_layer_is_removed(void **state)
+{
+	(void)state;
+	make_mapped();
+	delete_path(copy_of("base", "layer"));
+	make_link(copy_of("base", "layer"), "1");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!leftover mapped/%s/%s\n", id("map"), id("base")));
+	check_list(at("store/mapped/%s", id("map")), "");
+}
+
+static void strays_among_copies_are_moved(void **state)
+{
+	char map[64];
+
+	(void)state;
+	make_mapped();
+	(void)snprintf(map, sizeof(map), "%s", id("map"));
+	make_link(at("store/mapped/notes"), "one");
+	make_link(at("store/mapped/%s/notes", map), "two");
+	make_link(copy_of("base", "notes"), "three");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!stray mapped/notes\n!stray mapped/%s/notes\n"
+			  "!stray mapped/%s/%s/notes\n",
+			  map, map, id("base")));
+	check_link(at("store/lost+found/mapped-notes"), "one");
+	check_link(at("store/lost+found/mapped-%s-notes", map), "two");
+	check_link(at("store/lost+found/mapped-%s-%s-notes", map, id("base")),
+		   "three");
+	check_finds(0, "");
+}
+
+static void a_file_in_the_place_of_the_copies_is_moved(void **state)
+{
+	(void)state;
+	make_file(at("store/mapped"), "");
+	check_finds(SHALE_CHECK_REPAIR, "!stray mapped\n");
+	assert_true(is_there(at("store/lost+found/mapped")));
+	check_finds(0, "");
+}
+
+static void modes_of_copies_are_mended(void **state)
+{
+	(void)state;
+	make_mapped();
+	assert_int_equal(chmod(copy_of("base", ""), 0755), 0);
+	assert_int_equal(chmod(at("store/mapped/%s", id("map")), 0711), 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!mode mapped/%s\n!mode mapped/%s/%s\n", id("map"),
+			  id("map"), id("base")));
+	check_finds(0, "");
+}
+
 /* ---- leftovers ---- */
 
 /* What is younger than a second may be a live process's. */
@@ -678,6 +786,11 @@ int main(void)
 		TEST_IN_STORE(a_name_of_255_bytes_is_moved_too),
 		TEST_IN_STORE(wrong_modes_are_mended),
 		TEST_IN_STORE(wrong_owners_are_mended),
+		TEST_IN_STORE(a_copy_that_is_half_or_of_no_layer_is_removed),
+		TEST_IN_STORE(a_copy_of_an_earlier_layer_is_removed),
+		TEST_IN_STORE(strays_among_copies_are_moved),
+		TEST_IN_STORE(a_file_in_the_place_of_the_copies_is_moved),
+		TEST_IN_STORE(modes_of_copies_are_mended),
 		TEST_IN_STORE(leftovers_are_named_unless_somebody_holds_them),
 		TEST_IN_STORE(what_commits_left_is_removed),
 		TEST_IN_STORE(a_commit_under_way_is_no_finding),

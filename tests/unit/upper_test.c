@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "invariants.h"
@@ -456,6 +457,155 @@ static void cleanup_spares_what_a_torn_active_refers_to(void **state)
 	assert_int_equal(count_placed(), 1);
 }
 
+/* ---- check ---- */
+
+static const char *orphan_line(const char *mark)
+{
+	static char line[PATH_MAX];
+
+	(void)snprintf(line, sizeof(line), "%supper-without-key %s\n", mark,
+		       at("ram/%s/" ORPHAN, id(at("store"))));
+	return line;
+}
+
+/* What is younger than a second may be a live process's. */
+static void grow_old(void)
+{
+	const struct timespec second = { 1, 100000000 };
+
+	(void)nanosleep(&second, NULL);
+}
+
+static void check_names_what_nobody_refers_to(void **state)
+{
+	struct helper remover;
+	char path[PATH_MAX];
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_orphan(ORPHAN);
+	check_finds(SHALE_CHECK_REPAIR, "");
+	grow_old();
+	check_finds(SHALE_CHECK_REPAIR, orphan_line(""));
+	(void)snprintf(path, sizeof(path), "%s",
+		       at("ram/%s/" ORPHAN, id(at("store"))));
+	helper_start(&remover, flock_path, path);
+	check_finds(0, "");
+	helper_stop(&remover);
+	delete_path(at("ram/%s/" ORPHAN "/fs/a", id(at("store"))));
+	grow_old();
+	check_finds(SHALE_CHECK_REPAIR, orphan_line("!"));
+	assert_int_equal(count_placed(), 1);
+	check_finds(0, "");
+}
+
+/* A removal that died after its rename: its entry in trash/ says whose. */
+static void what_trash_refers_to_is_no_orphan(void **state)
+{
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	assert_int_equal(rename(of_key("k", ""), at("store/trash/" ORPHAN)), 0);
+	grow_old();
+	check_finds(0, "leftover trash/" ORPHAN "\n");
+	MUST(shale_cleanup(store, NULL, &why));
+	assert_int_equal(count_placed(), 0);
+	check_finds(0, "");
+}
+
+static void check_names_an_upper_of_two(void **state)
+{
+	char fact[128] = "", lines[256];
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	MUST(prepare_on(store, "l", "2", "ram"));
+	assert_true(readlink(of_key("k", "upper"), fact, sizeof(fact) - 1) > 0);
+	delete_tree(placed("l", ""));
+	delete_path(of_key("l", "upper"));
+	make_link(of_key("l", "upper"), fact);
+	(void)snprintf(lines, sizeof(lines),
+		       "upper-twice active/%s/upper\n"
+		       "upper-twice active/%s/upper\n",
+		       id("k"), id("l"));
+	check_finds(SHALE_CHECK_REPAIR, lines);
+}
+
+static void check_names_what_is_not_shales(void **state)
+{
+	char lines[3 * PATH_MAX];
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	make_dir(at("ram/%s/mine", id(at("store"))));
+	make_file(placed("k", "notes"), "");
+	assert_int_equal(chmod(placed("k", ""), 0755), 0);
+	(void)snprintf(lines, sizeof(lines), "stray %s\n",
+		       at("ram/%s/mine", id(at("store"))));
+	(void)snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines),
+		       "stray %s\n", placed("k", "notes"));
+	(void)snprintf(lines + strlen(lines), sizeof(lines) - strlen(lines),
+		       "!mode %.*s\n", (int)strlen(placed("k", "")) - 1,
+		       placed("k", ""));
+	check_finds(SHALE_CHECK_REPAIR, lines);
+	assert_int_equal(mode_of(placed("k", "")), 0700);
+	assert_true(is_there(placed("k", "notes")));
+}
+
+/* Keys that come and go, by removal and by commit. */
+static int work(void *ctx)
+{
+	struct shale_store *own = open_with("ram", at("ram"));
+	int r = 0;
+
+	(void)ctx;
+	for (int i = 0; r == 0 && i < 150; i++) {
+		r = prepare_on(own, "busy", "2", "ram");
+		if (r == 0 && i % 2 == 0)
+			r = shale_remove(own, "busy", &why);
+		else if (r == 0)
+			r = shale_commit(own, "done", "busy", NULL, &why);
+		if (r == 0 && i % 2 != 0)
+			r = shale_delete(own, "done", &why);
+	}
+	if (r < 0)
+		(void)fprintf(stderr, "# %s\n", why.msg);
+	return r;
+}
+
+static void a_repair_beside_writers_finds_nothing(void **state)
+{
+	struct helper helper;
+
+	(void)state;
+	start();
+	helper_begin(&helper, work, NULL);
+	for (int i = 0; i < 20; i++)
+		check_finds(SHALE_CHECK_REPAIR, "");
+	helper_wait(&helper);
+	helper_stop(&helper);
+	check_finds(0, "");
+	assert_int_equal(count_placed(), 0);
+}
+
+static void a_lost_work_is_made_anew(void **state)
+{
+	char line[256];
+
+	(void)state;
+	start();
+	MUST(prepare_on(store, "k", "2", "ram"));
+	delete_path(placed("k", "work"));
+	(void)snprintf(line, sizeof(line), "!work active/%s/work\n", id("k"));
+	check_finds(0, line + 1);
+	check_finds(SHALE_CHECK_REPAIR, line);
+	assert_int_equal(mode_of(placed("k", "work")), 0700);
+	check_finds(0, "");
+}
+
 /* A copy of a store has another path, and leaves the original's alone. */
 static void a_copy_of_a_store_touches_nothing(void **state)
 {
@@ -506,6 +656,12 @@ int main(void)
 		TEST_IN_STORE(cleanup_spares_what_is_being_built),
 		TEST_IN_STORE(cleanup_spares_what_is_not_shales),
 		TEST_IN_STORE(cleanup_spares_what_a_torn_active_refers_to),
+		TEST_IN_STORE(check_names_what_nobody_refers_to),
+		TEST_IN_STORE(what_trash_refers_to_is_no_orphan),
+		TEST_IN_STORE(check_names_an_upper_of_two),
+		TEST_IN_STORE(check_names_what_is_not_shales),
+		TEST_IN_STORE(a_lost_work_is_made_anew),
+		TEST_IN_STORE(a_repair_beside_writers_finds_nothing),
 		TEST_IN_STORE(a_copy_of_a_store_touches_nothing),
 	};
 
