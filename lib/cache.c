@@ -1,38 +1,33 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The cache of a handle: see cache.h.  libc's balanced trees hold it.
+ * The cache of a handle: see cache.h.
  */
 #include "cache.h"
 
 #include <errno.h>
 #include <pthread.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "idtable.h"
 #include "scope.h"
 
 struct count {
-	char id[ID_SIZE];
+	char id[ID_SIZE]; /* first: see idtable.h */
 	long n;
 };
 
 struct tally {
-	void *counts;
+	struct idtable counts;
 };
 
 struct cache {
 	pthread_mutex_t mutex;
 	uint64_t generation;
-	void *records[2];    /* by enum room */
-	struct tally *tally; /* NULL: not counted */
+	struct idtable records[2]; /* by enum room */
+	bool is_whole[2];	   /* all that the room has is there */
+	struct tally *tally;	   /* NULL: not counted */
 };
-
-static int compare_counts(const void *a, const void *b)
-{
-	return memcmp(((const struct count *)a)->id,
-		      ((const struct count *)b)->id, ID_SIZE);
-}
 
 struct tally *tally_new(void)
 {
@@ -43,30 +38,20 @@ void tally_free(struct tally *tally)
 {
 	if (!tally)
 		return;
-	tdestroy(tally->counts, free);
+	idtable_clear(&tally->counts, free);
 	free(tally);
-}
-
-static struct count *tally_find(const struct tally *tally, const char *id)
-{
-	struct count wanted;
-	struct count *const *found;
-
-	memcpy(wanted.id, id, ID_SIZE);
-	found = tfind(&wanted, &tally->counts, compare_counts);
-	return found ? *found : NULL;
 }
 
 static int tally_change(struct tally *tally, const char *id, int by)
 {
-	struct count *count = tally_find(tally, id);
+	struct count *count = idtable_find(&tally->counts, id);
 
 	if (!count) {
 		count = calloc(1, sizeof(*count));
 		if (!count)
 			return -ENOMEM;
 		memcpy(count->id, id, ID_SIZE);
-		if (!tsearch(count, &tally->counts, compare_counts)) {
+		if (idtable_add(&tally->counts, count) < 0) {
 			free(count);
 			return -ENOMEM;
 		}
@@ -82,18 +67,12 @@ int tally_add(struct tally *tally, const char *id)
 
 long tally_get(const struct tally *tally, const char *id)
 {
-	const struct count *count = tally_find(tally, id);
+	const struct count *count = idtable_find(&tally->counts, id);
 
 	return count ? count->n : 0;
 }
 
-static int compare_records(const void *a, const void *b)
-{
-	return memcmp(((const struct record *)a)->id,
-		      ((const struct record *)b)->id, ID_SIZE);
-}
-
-static void unref_node(void *record)
+static void unref_entry(void *record)
 {
 	record_unref(record);
 }
@@ -101,8 +80,8 @@ static void unref_node(void *record)
 static void flush(struct cache *cache)
 {
 	for (int room = 0; room < 2; room++) {
-		tdestroy(cache->records[room], unref_node);
-		cache->records[room] = NULL;
+		idtable_clear(&cache->records[room], unref_entry);
+		cache->is_whole[room] = false;
 	}
 	tally_free(take_ptr(&cache->tally));
 }
@@ -125,26 +104,32 @@ void cache_free(struct cache *cache)
 	free(cache);
 }
 
-static struct record **find(struct cache *cache, enum room room, const char *id)
-{
-	struct record wanted;
-
-	memcpy(wanted.id, id, ID_SIZE);
-	return tfind(&wanted, &cache->records[room], compare_records);
-}
-
 struct record *cache_get(struct cache *cache, uint64_t generation,
 			 enum room room, const char *id)
 {
 	struct record *ret = NULL;
 
 	(void)pthread_mutex_lock(&cache->mutex);
-	if (cache->generation == generation) {
-		struct record **found = find(cache, room, id);
+	if (cache->generation == generation)
+		ret = idtable_find(&cache->records[room], id);
+	if (ret)
+		(void)record_ref(ret);
+	(void)pthread_mutex_unlock(&cache->mutex);
+	return ret;
+}
 
-		if (found)
-			ret = record_ref(*found);
-	}
+struct record *cache_find(struct cache *cache, uint64_t generation,
+			  const char *id)
+{
+	struct record *ret = NULL;
+
+	(void)pthread_mutex_lock(&cache->mutex);
+	if (cache->generation == generation)
+		ret = idtable_find(&cache->records[ROOM_ACTIVE], id);
+	if (cache->generation == generation && !ret)
+		ret = idtable_find(&cache->records[ROOM_SNAPSHOTS], id);
+	if (ret)
+		(void)record_ref(ret);
 	(void)pthread_mutex_unlock(&cache->mutex);
 	return ret;
 }
@@ -162,27 +147,22 @@ static bool move_to(struct cache *cache, uint64_t generation)
 
 static void forget(struct cache *cache, enum room room, const char *id)
 {
-	struct record **found = find(cache, room, id);
-	struct record *record;
+	record_unref(idtable_take(&cache->records[room], id));
+}
 
-	if (!found)
-		return;
-	record = *found;
-	(void)tdelete(record, &cache->records[room], compare_records);
-	record_unref(record);
+/* Without memory it is read again next time. */
+static void add(struct cache *cache, struct record *record)
+{
+	if (idtable_add(&cache->records[record->room], record) == 0)
+		(void)record_ref(record);
 }
 
 void cache_put(struct cache *cache, uint64_t generation, struct record *record)
 {
 	(void)pthread_mutex_lock(&cache->mutex);
-	if (move_to(cache, generation)) {
-		/* Without memory it is read again next time. */
-		struct record **node = tsearch(
-			record, &cache->records[record->room], compare_records);
-
-		if (node && *node == record)
-			(void)record_ref(record);
-	}
+	if (move_to(cache, generation) &&
+	    !idtable_find(&cache->records[record->room], record->id))
+		add(cache, record);
 	(void)pthread_mutex_unlock(&cache->mutex);
 }
 
@@ -192,6 +172,15 @@ void cache_change(struct cache *cache, uint64_t generation)
 	if (cache->generation != generation)
 		flush(cache);
 	cache->generation = generation + 2;
+	cache->is_whole[ROOM_ACTIVE] = cache->is_whole[ROOM_SNAPSHOTS] = false;
+	(void)pthread_mutex_unlock(&cache->mutex);
+}
+
+void cache_add(struct cache *cache, struct record *record)
+{
+	(void)pthread_mutex_lock(&cache->mutex);
+	forget(cache, record->room, record->id);
+	add(cache, record);
 	(void)pthread_mutex_unlock(&cache->mutex);
 }
 
@@ -200,6 +189,41 @@ void cache_forget(struct cache *cache, enum room room, const char *id)
 	(void)pthread_mutex_lock(&cache->mutex);
 	forget(cache, room, id);
 	(void)pthread_mutex_unlock(&cache->mutex);
+}
+
+void cache_set_whole(struct cache *cache, uint64_t generation, enum room room,
+		     size_t count)
+{
+	(void)pthread_mutex_lock(&cache->mutex);
+	if (cache->generation == generation &&
+	    cache->records[room].used == count)
+		cache->is_whole[room] = true;
+	(void)pthread_mutex_unlock(&cache->mutex);
+}
+
+static struct record **list(const struct idtable *table)
+{
+	struct record **ret = malloc((table->used + 1) * sizeof(*ret));
+	size_t n = 0;
+
+	for (size_t i = 0; ret && i < table->size; i++)
+		if (table->slots[i])
+			ret[n++] = record_ref(table->slots[i]);
+	if (ret)
+		ret[n] = NULL;
+	return ret;
+}
+
+struct record **cache_list(struct cache *cache, uint64_t generation,
+			   enum room room)
+{
+	struct record **ret = NULL;
+
+	(void)pthread_mutex_lock(&cache->mutex);
+	if (cache->generation == generation && cache->is_whole[room])
+		ret = list(&cache->records[room]);
+	(void)pthread_mutex_unlock(&cache->mutex);
+	return ret;
 }
 
 void cache_count(struct cache *cache, const char *parent_id, int by)

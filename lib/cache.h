@@ -21,6 +21,12 @@ struct record *cache_get(struct cache *cache, uint64_t generation,
 			 enum room room, const char *id);
 
 /**
+ * cache_find - the same of either room: no ID is in both
+ */
+struct record *cache_find(struct cache *cache, uint64_t generation,
+			  const char *id);
+
+/**
  * cache_put - keep what was read while @generation, even, did not change
  */
 void cache_put(struct cache *cache, uint64_t generation, struct record *record);
@@ -34,8 +40,31 @@ void cache_put(struct cache *cache, uint64_t generation, struct record *record);
  */
 void cache_change(struct cache *cache, uint64_t generation);
 
+/**
+ * cache_add - the writer has made this one, for the generation after its change
+ */
+void cache_add(struct cache *cache, struct record *record);
+
 /** cache_forget - the writer changed or moved this directory */
 void cache_forget(struct cache *cache, enum room room, const char *id);
+
+/**
+ * cache_set_whole - a room was read from end to end while @generation, even, did
+ * not change, and @count snapshots were found
+ *
+ * Until the next change cache_list knows them all.
+ */
+void cache_set_whole(struct cache *cache, uint64_t generation, enum room room,
+		     size_t count);
+
+/**
+ * cache_list - all snapshots of a room
+ *
+ * Return: references, NULL after the last; to be freed, and each to be given
+ *         back.  NULL where not all are known at @generation.
+ */
+struct record **cache_list(struct cache *cache, uint64_t generation,
+			   enum room room);
 
 /** cache_count - the writer gave @parent_id a child more or less; "" is none
  */

@@ -26,4 +26,27 @@ void chain_drop(struct chain *chain);
 int chain_load(struct overlay *ov, const char *id, struct chain *chain,
 	       struct shale_error *err);
 
+/* The same as names of directories alone. */
+struct lineage {
+	char (*ids)[ID_SIZE]; /* nearest parent first */
+	size_t count, room;
+};
+
+void lineage_drop(struct lineage *lineage);
+
+#define auto_lineage __attribute__((cleanup(lineage_drop))) struct lineage
+
+/**
+ * lineage_load - the IDs of a layer and all below it
+ * @id:      of the topmost layer, of which a record is known; "" for none
+ * @lineage: empty
+ *
+ * Of a layer that is not in memory it reads the parent fact alone, since a
+ * parent is committed and stays as long as it has a child.
+ *
+ * Return: as chain_load.
+ */
+int lineage_load(struct overlay *ov, const char *id, struct lineage *lineage,
+		 struct shale_error *err);
+
 #endif

@@ -18,6 +18,7 @@
 #include "number.h"
 #include "options.h"
 #include "process.h"
+#include "recent.h"
 #include "scope.h"
 #include "upper.h"
 
@@ -80,6 +81,7 @@ static void overlay_close(void *self)
 	if (!ov)
 		return;
 	cache_free(ov->cache);
+	recent_free(ov->recent);
 	free_list(ov->mount_options);
 	free_list(ov->allowed_options);
 	free_list(ov->uppers);
@@ -280,11 +282,12 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	ov->userxattr = wants_userxattr();
 	ov->kernel_takes = options_probe_kernel(OPTIONS_MODULE_DIR);
 	ov->cache = cache_new();
+	ov->recent = recent_new();
 	ov->root_path = strdup(root_path);
 	ov->root_fd = openat(root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (ov->root_fd < 0)
 		return error_errno(err, errno, "open '%s'", root_path);
-	if (!ov->cache || !ov->root_path)
+	if (!ov->cache || !ov->recent || !ov->root_path)
 		return error_fail(err, ENOMEM, "open '%s': out of memory",
 				  root_path);
 	r = configure(ov, config, &create, err);

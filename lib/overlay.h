@@ -21,6 +21,7 @@ enum durability { DURABLE_NONE, DURABLE_LAYER, DURABLE_ALL };
 
 struct cache;
 struct driver;
+struct recent;
 struct record;
 
 struct overlay {
@@ -45,6 +46,7 @@ struct overlay {
 	bool always_manifest; /* each commit writes one */
 	bool userxattr;	      /* overlays keep their marks in user.* */
 	struct cache *cache;
+	struct recent *recent;
 };
 
 /**
@@ -116,7 +118,7 @@ int overlay_use(void *self, const char *key, shale_mount_fn *emit, void *ctx,
 		struct shale_error *err);
 
 /** overlay_emit - give @emit the mount of a record */
-int overlay_emit(struct overlay *ov, const struct record *record,
+int overlay_emit(struct overlay *ov, struct record *record,
 		 shale_mount_fn *emit, void *ctx, struct shale_error *err);
 
 int overlay_check(void *self, uint32_t flags, shale_finding_fn *emit, void *ctx,

@@ -12,7 +12,7 @@
 #include "labels.h"
 #include "options.h"
 #include "overlay.h"
-#include "record.h"
+#include "recent.h"
 #include "scope.h"
 #include "shale.h"
 #include "shifted.h"
@@ -64,56 +64,54 @@ static int add_maps(struct options *options, const struct record *record,
 	return 0;
 }
 
-static int emit_bind(const struct overlay *ov, const struct record *record,
-		     shale_mount_fn *emit, void *ctx, struct shale_error *err)
+static int no_memory(struct shale_error *err)
 {
+	return error_fail(err, ENOMEM, "out of memory");
+}
+
+static int make_bind(const struct overlay *ov, struct recipe *recipe,
+		     struct shale_error *err)
+{
+	const struct record *record = recipe->record;
 	const bool is_rw = record->kind == SHALE_KIND_ACTIVE;
-	auto_options options = { 0 };
-	auto_free char *source = bind_source(ov, record);
-	struct shale_mount_spec mount = {
-		.size = sizeof(mount),
-		.type = "bind",
-		.source = source,
-	};
 	int r;
 
-	if (!source || options_add(&options, is_rw ? "rw" : "ro") < 0 ||
-	    options_add(&options, "rbind") < 0)
-		return error_fail(err, ENOMEM, "out of memory");
-	r = options_add_flags(&options, record, err);
-	if (r == 0)
-		r = add_maps(&options, record, err);
-	if (r < 0)
-		return r;
-	mount.options = (const char *const *)options.items;
-	return emit(ctx, &mount);
+	recipe->source = bind_source(ov, record);
+	if (!recipe->source ||
+	    options_add(&recipe->options, is_rw ? "rw" : "ro") < 0 ||
+	    options_add(&recipe->options, "rbind") < 0)
+		return no_memory(err);
+	recipe->spec.type = "bind";
+	recipe->spec.source = recipe->source;
+	r = options_add_flags(&recipe->options, record, err);
+	return r < 0 ? r : add_maps(&recipe->options, record, err);
 }
 
 static char *lowerdir_of(const struct overlay *ov, const struct record *record,
-			 const struct chain *chain)
+			 const struct lineage *lineage)
 {
 	const size_t each = 2 * (strlen(ov->root_path) + sizeof("/mapped//") +
 				 2 * ID_SIZE + sizeof("/fs:"));
 	char room[sizeof("mapped/") + ID_SIZE];
-	char *lowerdir = malloc(sizeof("lowerdir=") + chain->count * each);
+	char *lowerdir = malloc(sizeof("lowerdir=") + lineage->count * each);
 	char *out;
 
 	if (!lowerdir)
 		return NULL;
 	layers_room(record, room);
 	out = stpcpy(lowerdir, "lowerdir=");
-	for (size_t i = 0; i < chain->count; i++) {
+	for (size_t i = 0; i < lineage->count; i++) {
 		if (i)
 			*out++ = ':';
 		out = text_escape_lower(out, ov->root_path);
 		out = stpcpy(stpcpy(stpcpy(out, "/"), room), "/");
-		out = stpcpy(stpcpy(out, chain->layers[i]->id), "/fs");
+		out = stpcpy(stpcpy(out, lineage->ids[i]), "/fs");
 	}
 	return lowerdir;
 }
 
 static int add_dirs(struct options *options, const struct overlay *ov,
-		    const struct record *record, const struct chain *chain)
+		    const struct record *record, const struct lineage *lineage)
 {
 	auto_free char *upper = NULL;
 	auto_free char *work = NULL;
@@ -126,43 +124,38 @@ static int add_dirs(struct options *options, const struct overlay *ov,
 		    options_add(options, "upperdir=%s", upper) < 0)
 			return -ENOMEM;
 	}
-	return options_take(options, lowerdir_of(ov, record, chain));
+	return options_take(options, lowerdir_of(ov, record, lineage));
 }
 
-static int emit_overlay(const struct overlay *ov, const struct record *record,
-			const struct chain *chain, shale_mount_fn *emit,
-			void *ctx, struct shale_error *err)
+static int make_overlay(const struct overlay *ov, struct recipe *recipe,
+			const struct lineage *lineage, struct shale_error *err)
 {
-	auto_options options = { 0 };
-	struct shale_mount_spec mount = { .size = sizeof(mount),
-					  .type = "overlay",
-					  .source = "overlay" };
-	int r = add_dirs(&options, ov, record, chain);
+	int r = add_dirs(&recipe->options, ov, recipe->record, lineage);
 
 	if (r < 0)
-		return error_fail(err, ENOMEM, "out of memory");
-	r = options_add_rest(&options, ov, record, err);
-	if (r == 0)
-		r = add_maps(&options, record, err);
-	if (r < 0)
-		return r;
-	mount.options = (const char *const *)options.items;
-	return emit(ctx, &mount);
+		return no_memory(err);
+	recipe->spec.type = recipe->spec.source = "overlay";
+	r = options_add_rest(&recipe->options, ov, recipe->record, err);
+	return r < 0 ? r : add_maps(&recipe->options, recipe->record, err);
 }
 
 /* The copies were made by prepare; what took one away is mended here. */
 static int make_copies(struct overlay *ov, const struct record *record,
-		       const struct chain *chain, struct shale_error *err)
+		       struct shale_error *err)
 {
 	auto_idmaps maps = { NULL, NULL };
+	auto_chain chain = { NULL, 0, 0 };
 	int r;
 
 	if (!*record->map_id)
 		return 0;
+	r = chain_load(ov, record->parent_id, &chain, err);
+	if (r < 0)
+		return r;
 	r = labels_maps((const char *const *)record->labels, &maps, err);
 	if (r == 0 && !maps.uid)
 		r = error_fail(err, EUCLEAN, "its mapping labels are gone");
-	return r < 0 ? r : shifted_make(ov, &maps, record->map_id, chain, err);
+	return r < 0 ? r : shifted_make(ov, &maps, record->map_id, &chain, err);
 }
 
 /* Its files are to be there, and to be what was written. */
@@ -177,10 +170,30 @@ static int check_files(const struct overlay *ov, const struct record *record,
 	return upper_open(ov, record, &fd, err);
 }
 
-int overlay_emit(struct overlay *ov, const struct record *record,
+static int make_recipe(struct overlay *ov, struct recipe *recipe,
+		       struct shale_error *err)
+{
+	const struct record *record = recipe->record;
+	auto_lineage lineage = { NULL, 0, 0 };
+	int r;
+
+	if (!*record->parent_id || ov->driver->is_copying)
+		return make_bind(ov, recipe, err);
+	r = make_copies(ov, record, err);
+	if (r == 0)
+		r = lineage_load(ov, record->parent_id, &lineage, err);
+	if (r < 0)
+		return r;
+	/* Overlayfs refuses a single lower without an upper. */
+	if (record->kind == SHALE_KIND_VIEW && lineage.count == 1)
+		return make_bind(ov, recipe, err);
+	return make_overlay(ov, recipe, &lineage, err);
+}
+
+int overlay_emit(struct overlay *ov, struct record *record,
 		 shale_mount_fn *emit, void *ctx, struct shale_error *err)
 {
-	auto_chain chain = { NULL, 0, 0 };
+	auto_recipe recipe = NULL;
 	int r;
 
 	if (record->kind == SHALE_KIND_COMMITTED)
@@ -189,17 +202,20 @@ int overlay_emit(struct overlay *ov, const struct record *record,
 	r = check_files(ov, record, err);
 	if (r < 0)
 		return r;
-	if (!*record->parent_id || ov->driver->is_copying)
-		return emit_bind(ov, record, emit, ctx, err);
-	r = chain_load(ov, record->parent_id, &chain, err);
-	if (r == 0)
-		r = make_copies(ov, record, &chain, err);
+	recipe = recent_get(ov->recent, record);
+	if (recipe)
+		return emit(ctx, &recipe->spec);
+	recipe = recipe_new(record);
+	if (!recipe)
+		return no_memory(err);
+	r = make_recipe(ov, recipe, err);
 	if (r < 0)
 		return r;
-	/* Overlayfs refuses a single lower without an upper. */
-	if (record->kind == SHALE_KIND_VIEW && chain.count == 1)
-		return emit_bind(ov, record, emit, ctx, err);
-	return emit_overlay(ov, record, &chain, emit, ctx, err);
+	recipe->spec.options = (const char *const *)recipe->options.items;
+	/* Whose copies are asked for each time: make_copies. */
+	if (!*record->map_id)
+		recent_put(ov->recent, recipe);
+	return emit(ctx, &recipe->spec);
 }
 
 int overlay_mounts(void *self, const char *key, shale_mount_fn *emit, void *ctx,

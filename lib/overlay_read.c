@@ -12,6 +12,7 @@
 #include "inuse.h"
 #include "overlay.h"
 #include "record.h"
+#include "room.h"
 #include "scope.h"
 #include "upper.h"
 #include "usage.h"
@@ -60,55 +61,44 @@ int overlay_exists(void *self, const char *name, struct shale_error *err)
 }
 
 struct visit {
-	struct overlay *ov;
-	enum room room;
 	shale_walk_fn *fn;
 	void *ctx;
-	struct shale_error *err;
-	int damage; /* 0, or -EUCLEAN: one could not be visited */
 };
 
-static int visit_id(void *ctx, const char *id)
+static int show(void *ctx, struct record *record)
 {
-	struct visit *visit = ctx;
-	/* Of its own: reading the next one clears what it tries in vain. */
-	struct shale_error one = SHALE_ERROR_INIT;
-	auto_record record = NULL;
-	struct shale_info info;
-	int r = record_load(visit->ov, visit->room, id, &record, &one);
+	const struct visit *visit = ctx;
+	struct shale_info info = record_info(record);
 
-	if (r == -ENOENT) /* uncertified, or removed since the listing */
-		return 0;
-	if (r < 0)
-		(void)error_fail(visit->err, -r, "%s", one.msg);
-	if (r == -EUCLEAN) { /* told at the end; the others come first */
-		visit->damage = r;
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	info = record_info(record);
 	return visit->fn(visit->ctx, &info);
+}
+
+/* Damage is told at the end; the others come first. */
+static int walk_room(struct overlay *ov, enum room room, struct visit *visit,
+		     const char *what, struct shale_error *err)
+{
+	size_t damaged;
+	int r = room_each(ov, room, show, visit, &damaged, err);
+
+	if (r == 0 && damaged)
+		r = -EUCLEAN;
+	return r < 0 ? error_context(err, r, "%s", what) : r;
 }
 
 int overlay_walk(void *self, shale_walk_fn *fn, void *ctx,
 		 struct shale_error *err)
 {
-	struct visit visit = { self, ROOM_SNAPSHOTS, fn, ctx, err, 0 };
-	int r = record_each_id(self, ROOM_SNAPSHOTS, visit_id, &visit, err);
+	struct visit visit = { fn, ctx };
 
-	r = r == 0 ? visit.damage : r;
-	return r < 0 ? error_context(err, r, "walk") : r;
+	return walk_room(self, ROOM_SNAPSHOTS, &visit, "walk", err);
 }
 
 int overlay_active(void *self, shale_walk_fn *fn, void *ctx,
 		   struct shale_error *err)
 {
-	struct visit visit = { self, ROOM_ACTIVE, fn, ctx, err, 0 };
-	int r = record_each_id(self, ROOM_ACTIVE, visit_id, &visit, err);
+	struct visit visit = { fn, ctx };
 
-	r = r == 0 ? visit.damage : r;
-	return r < 0 ? error_context(err, r, "active") : r;
+	return walk_room(self, ROOM_ACTIVE, &visit, "active", err);
 }
 
 /*
@@ -135,7 +125,7 @@ static int check_upper(struct overlay *ov, const struct record *record,
 	return r;
 }
 
-static int use_record(struct overlay *ov, const struct record *record,
+static int use_record(struct overlay *ov, struct record *record,
 		      shale_mount_fn *emit, void *ctx, struct shale_error *err)
 {
 	/* Whoever mounts an active must be alone, or removes the kernel's mark

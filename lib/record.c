@@ -75,6 +75,25 @@ static const uint32_t kinds_of[2][3] = {
 	[ROOM_SNAPSHOTS] = { SHALE_KIND_COMMITTED, 0, 0 },
 };
 
+/*
+ * Where facts are read: in an open directory, or by paths below the room, which
+ * takes half the calls and holds nothing still.
+ */
+struct source {
+	int fd;
+	bool is_path;
+	char path[ID_SIZE + 16];
+};
+
+static const char *fact_path(struct source *source, const char *fact)
+{
+	if (!source->is_path)
+		return fact;
+	source->path[ID_SIZE - 1] = '/';
+	(void)stpcpy(source->path + ID_SIZE, fact);
+	return source->path;
+}
+
 static int contradiction(const struct record *record, struct shale_error *err,
 			 const char *what)
 {
@@ -87,14 +106,15 @@ static int contradiction(const struct record *record, struct shale_error *err,
 		record->name, room_names[record->room], record->id, what);
 }
 
-static int read_kind(int dir_fd, struct record *record, struct shale_error *err)
+static int read_kind(struct source *source, struct record *record,
+		     struct shale_error *err)
 {
 	char text[FS_LINK_SIZE], id[ID_SIZE];
 	struct stat st;
 
 	for (const uint32_t *kind = kinds_of[record->room]; *kind; kind++) {
 		const char *fact = record_kind_fact(*kind);
-		int r = fs_read_link(dir_fd, fact, text);
+		int r = fs_read_link(source->fd, fact_path(source, fact), text);
 
 		if (r == -ENOENT)
 			continue;
@@ -108,7 +128,8 @@ static int read_kind(int dir_fd, struct record *record, struct shale_error *err)
 		if (record->kind)
 			return contradiction(record, err,
 					     "it is an active and a view");
-		if (fstatat(dir_fd, fact, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if (fstatat(source->fd, fact_path(source, fact), &st,
+			    AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT
 				       ? -ENOENT
 				       : error_errno(err, errno,
@@ -133,11 +154,22 @@ static int read_kind(int dir_fd, struct record *record, struct shale_error *err)
 
 /* Reads the parent's own name, which can't change while it has a child. */
 static int read_parent_name(const struct overlay *ov, struct record *record,
-			    struct shale_error *err)
+			    uint64_t generation, struct shale_error *err)
 {
 	char path[ID_SIZE + sizeof("/name")], text[FS_LINK_SIZE], id[ID_SIZE];
+	auto_record known = NULL;
 	int r;
 
+	if (!(generation & 1))
+		known = cache_get(ov->cache, generation, ROOM_SNAPSHOTS,
+				  record->parent_id);
+	if (known) {
+		record->parent = strdup(known->name);
+		return record->parent ? 0
+				      : error_fail(err, ENOMEM,
+						   "read '%s': out of memory",
+						   record->name);
+	}
 	(void)stpcpy(stpcpy(path, record->parent_id), "/name");
 	r = fs_read_link(ov->room_fd[ROOM_SNAPSHOTS], path, text);
 	if (r == -ENOENT)
@@ -154,8 +186,9 @@ static int read_parent_name(const struct overlay *ov, struct record *record,
 					   "read '%s': out of memory", text);
 }
 
-static int read_parent(const struct overlay *ov, int dir_fd,
-		       struct record *record, struct shale_error *err)
+static int read_parent(const struct overlay *ov, struct source *source,
+		       struct record *record, uint64_t generation,
+		       struct shale_error *err)
 {
 	static const char *const facts[] = {
 		[ROOM_ACTIVE] = "key.parent",
@@ -163,7 +196,8 @@ static int read_parent(const struct overlay *ov, int dir_fd,
 	};
 	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
 	char text[FS_LINK_SIZE];
-	int r = fs_read_link(dir_fd, facts[record->room], text);
+	int r = fs_read_link(source->fd, fact_path(source, facts[record->room]),
+			     text);
 
 	if (r == -ENOENT) {
 		record->parent = strdup("");
@@ -180,11 +214,12 @@ static int read_parent(const struct overlay *ov, int dir_fd,
 	    !id_is_valid(text + prefix))
 		return contradiction(record, err, "its parent fact is torn");
 	(void)stpcpy(record->parent_id, text + prefix);
-	return read_parent_name(ov, record, err);
+	return read_parent_name(ov, record, generation, err);
 }
 
 /* Of an active or view whose layers are copies with other owners. */
-static int read_map(int dir_fd, struct record *record, struct shale_error *err)
+static int read_map(struct source *source, struct record *record,
+		    struct shale_error *err)
 {
 	const size_t prefix = sizeof(MAPPED_PREFIX) - 1;
 	char text[FS_LINK_SIZE];
@@ -192,7 +227,7 @@ static int read_map(int dir_fd, struct record *record, struct shale_error *err)
 
 	if (record->room != ROOM_ACTIVE)
 		return 0;
-	r = fs_read_link(dir_fd, "key.mapped", text);
+	r = fs_read_link(source->fd, fact_path(source, "key.mapped"), text);
 	if (r == -ENOENT)
 		return 0;
 	if (r < 0 && r != -EINVAL)
@@ -205,7 +240,7 @@ static int read_map(int dir_fd, struct record *record, struct shale_error *err)
 	return 0;
 }
 
-static int read_labels(int dir_fd, struct record *record,
+static int read_labels(struct source *source, struct record *record,
 		       struct shale_error *err)
 {
 	static const char *const facts[] = {
@@ -213,7 +248,8 @@ static int read_labels(int dir_fd, struct record *record,
 		[ROOM_SNAPSHOTS] = "name.labels",
 	};
 	struct stat st;
-	int r = labels_load(dir_fd, facts[record->room], &record->labels, &st);
+	int r = labels_load(source->fd, fact_path(source, facts[record->room]),
+			    &record->labels, &st);
 
 	if (r == -EUCLEAN)
 		return contradiction(record, err, "its labels are torn");
@@ -273,32 +309,54 @@ static int make_removable(struct record *record, struct shale_error *err)
 	return record->parent ? 0 : error_fail(err, ENOMEM, "out of memory");
 }
 
+/* Into a record that has its room, ID and inode. */
+static int read_all(const struct overlay *ov, struct source *source,
+		    struct record *record, uint64_t generation,
+		    struct shale_error *err)
+{
+	int r = read_kind(source, record, err);
+
+	if (r == 0)
+		r = read_parent(ov, source, record, generation, err);
+	if (r == 0)
+		r = read_map(source, record, err);
+	if (r == 0)
+		r = read_labels(source, record, err);
+	return r;
+}
+
+static struct record *record_new(enum room room, const char *id,
+				 const struct stat *st)
+{
+	struct record *record = calloc(1, sizeof(*record));
+
+	if (!record)
+		return NULL;
+	atomic_init(&record->refs, 1);
+	record->room = room;
+	memcpy(record->id, id, ID_SIZE);
+	record->dev = st->st_dev;
+	record->ino = st->st_ino;
+	return record;
+}
+
 static int read_facts(const struct overlay *ov, int dir_fd, enum room room,
 		      const char *id, bool for_removal, struct record **ret,
 		      struct shale_error *err)
 {
-	auto_record record = calloc(1, sizeof(*record));
+	struct source source = { .fd = dir_fd };
+	auto_record record = NULL;
 	struct stat st;
 	int r;
 
-	if (!record)
-		return error_fail(err, ENOMEM, "read '%s/%s': out of memory",
-				  room_names[room], id);
-	atomic_init(&record->refs, 1);
-	record->room = room;
-	memcpy(record->id, id, ID_SIZE);
 	if (fstat(dir_fd, &st) < 0)
 		return error_errno(err, errno, "stat '%s/%s'", room_names[room],
 				   id);
-	record->dev = st.st_dev;
-	record->ino = st.st_ino;
-	r = read_kind(dir_fd, record, err);
-	if (r == 0)
-		r = read_parent(ov, dir_fd, record, err);
-	if (r == 0)
-		r = read_map(dir_fd, record, err);
-	if (r == 0)
-		r = read_labels(dir_fd, record, err);
+	record = record_new(room, id, &st);
+	if (!record)
+		return error_fail(err, ENOMEM, "read '%s/%s': out of memory",
+				  room_names[room], id);
+	r = read_all(ov, &source, record, 1, err);
 	if (r == 0)
 		r = read_placing(dir_fd, record, err);
 	/* A removal in place unlinks the kind fact before the others. */
@@ -352,6 +410,39 @@ static int load_from_disk(struct overlay *ov, enum room room, const char *id,
 			  room_names[room], id);
 }
 
+/* Reads by path, without a descriptor that would pin the directory and without
+ * a second look.  Whatever is not plain is -ESTALE: load_from_disk tells what it
+ * is.
+ */
+static int read_still(struct overlay *ov, uint64_t generation, enum room room,
+		      const char *id, struct record **ret)
+{
+	struct source source = { .fd = ov->room_fd[room], .is_path = true };
+	auto_record record = NULL;
+	const char *const *labels;
+	struct stat st;
+	int r;
+
+	if (fstatat(source.fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? -ENOENT : -ESTALE;
+	if (!S_ISDIR(st.st_mode))
+		return -ESTALE;
+	record = record_new(room, id, &st);
+	if (!record)
+		return -ESTALE;
+	(void)stpcpy(source.path, id);
+	r = read_all(ov, &source, record, generation, NULL);
+	if (r < 0)
+		return r == -ENOENT && !record->kind ? -ENOENT : -ESTALE;
+	/* What they lead to is read by descriptor. */
+	labels = (const char *const *)record->labels;
+	if (labels_get(labels, SHALE_LABEL_UPPER) ||
+	    labels_get(labels, SHALE_LABEL_VOLATILE))
+		return -ESTALE;
+	*ret = take_ptr(&record);
+	return 0;
+}
+
 int record_load_fresh(struct overlay *ov, enum room room, const char *id,
 		      struct record **ret, struct shale_error *err)
 {
@@ -364,21 +455,97 @@ int record_load_removable(struct overlay *ov, enum room room, const char *id,
 	return load_from_disk(ov, room, id, true, ret, err);
 }
 
-int record_load(struct overlay *ov, enum room room, const char *id,
-		struct record **ret, struct shale_error *err)
+int record_read_still(struct overlay *ov, uint64_t generation, enum room room,
+		      const char *id, struct record **ret)
 {
-	const uint64_t generation = generation_read(ov);
-	int r;
+	*ret = cache_get(ov->cache, generation, room, id);
+	return *ret ? 0 : read_still(ov, generation, room, id, ret);
+}
 
-	if (!(generation & 1)) {
-		*ret = cache_get(ov->cache, generation, room, id);
+int record_read_parent_id(struct overlay *ov, uint64_t generation,
+			  const char *id, char ret[ID_SIZE])
+{
+	struct source source = { .fd = ov->room_fd[ROOM_SNAPSHOTS],
+				 .is_path = true };
+	auto_record known =
+		cache_get(ov->cache, generation, ROOM_SNAPSHOTS, id);
+	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
+	char text[FS_LINK_SIZE];
+
+	if (known) {
+		(void)memcpy(ret, known->parent_id, ID_SIZE);
+		return 0;
+	}
+	(void)stpcpy(source.path, id);
+	if (fs_read_link(source.fd, fact_path(&source, "name.parent"), text) <
+		    0 ||
+	    strncmp(text, PARENT_PREFIX, prefix) != 0 ||
+	    !id_is_valid(text + prefix))
+		return -ESTALE;
+	(void)stpcpy(ret, text + prefix);
+	return 0;
+}
+
+/* What is not in the cache; @generation is odd where the answer holds for none.
+ */
+static int load_new(struct overlay *ov, uint64_t *generation, enum room room,
+		    const char *id, struct record **ret,
+		    struct shale_error *err)
+{
+	auto_record record = NULL;
+	int r = -ESTALE;
+
+	if (!(*generation & 1)) {
+		r = read_still(ov, *generation, room, id, &record);
+		if (r == -ESTALE || generation_read(ov) != *generation)
+			r = -ESTALE;
+		else if (r == 0)
+			cache_put(ov->cache, *generation, record);
+	}
+	if (r == -ESTALE) {
+		drop_record(&record);
+		r = record_load_fresh(ov, room, id, &record, err);
+		if (generation_read(ov) != *generation)
+			*generation |= 1;
+		else if (r == 0 && !(*generation & 1))
+			cache_put(ov->cache, *generation, record);
+	}
+	if (r == 0)
+		*ret = take_ptr(&record);
+	return r;
+}
+
+int record_load_at(struct overlay *ov, uint64_t *generation, enum room room,
+		   const char *id, struct record **ret, struct shale_error *err)
+{
+	if (!(*generation & 1)) {
+		*ret = cache_get(ov->cache, *generation, room, id);
 		if (*ret)
 			return 0;
 	}
-	r = record_load_fresh(ov, room, id, ret, err);
-	if (r == 0 && !(generation & 1) && generation_read(ov) == generation)
-		cache_put(ov->cache, generation, *ret);
-	return r;
+	return load_new(ov, generation, room, id, ret, err);
+}
+
+int record_load(struct overlay *ov, enum room room, const char *id,
+		struct record **ret, struct shale_error *err)
+{
+	uint64_t generation = generation_read(ov);
+
+	return record_load_at(ov, &generation, room, id, ret, err);
+}
+
+static int no_such(struct shale_error *err)
+{
+	return error_fail(err, ENOENT, "no such snapshot");
+}
+
+static int check_name(const struct record *record, const char *name,
+		      struct shale_error *err)
+{
+	if (!strcmp(record->name, name))
+		return 0;
+	return error_fail(err, EUCLEAN, "'%s' and '%s' have the same ID %s",
+			  name, record->name, record->id);
 }
 
 typedef int load_fn(struct overlay *ov, enum room room, const char *id,
@@ -396,21 +563,44 @@ static int find_with(load_fn *load, struct overlay *ov, const char *name,
 	if (r == -ENOENT)
 		r = load(ov, ROOM_SNAPSHOTS, id, &record, err);
 	if (r == -ENOENT)
-		return error_fail(err, ENOENT, "no such snapshot");
-	if (r < 0)
-		return r;
-	if (strcmp(record->name, name) != 0)
-		return error_fail(err, EUCLEAN,
-				  "'%s' and '%s' have the same ID %s", name,
-				  record->name, id);
-	*ret = take_ptr(&record);
-	return 0;
+		return no_such(err);
+	if (r == 0)
+		r = check_name(record, name, err);
+	if (r == 0)
+		*ret = take_ptr(&record);
+	return r;
+}
+
+int record_find_at(struct overlay *ov, const char *name, uint64_t *generation,
+		   struct record **ret, struct shale_error *err)
+{
+	auto_record record = NULL;
+	char id[ID_SIZE];
+	int r = 0;
+
+	id_from_name(name, id);
+	*generation = generation_read(ov);
+	if (!(*generation & 1))
+		record = cache_find(ov->cache, *generation, id);
+	if (!record)
+		r = load_new(ov, generation, ROOM_ACTIVE, id, &record, err);
+	if (r == -ENOENT)
+		r = load_new(ov, generation, ROOM_SNAPSHOTS, id, &record, err);
+	if (r == -ENOENT)
+		return no_such(err);
+	if (r == 0)
+		r = check_name(record, name, err);
+	if (r == 0)
+		*ret = take_ptr(&record);
+	return r;
 }
 
 int record_find(struct overlay *ov, const char *name, struct record **ret,
 		struct shale_error *err)
 {
-	return find_with(record_load, ov, name, ret, err);
+	uint64_t generation;
+
+	return record_find_at(ov, name, &generation, ret, err);
 }
 
 int record_find_fresh(struct overlay *ov, const char *name, struct record **ret,

@@ -15,14 +15,14 @@
 
 /* Immutable once it is made, and shared by reference. */
 struct record {
+	char id[ID_SIZE];	 /* first: see idtable.h */
+	char parent_id[ID_SIZE]; /* "" for none */
+	char map_id[ID_SIZE];	 /* whose copies it has (shifted.h), or "" */
 	atomic_uint refs;
 	enum room room;
 	uint32_t kind;
-	char id[ID_SIZE];
-	char parent_id[ID_SIZE]; /* "" for none */
-	char map_id[ID_SIZE];	 /* whose copies it has (shifted.h), or "" */
-	char *name, *parent;	 /* parent "" for none */
-	char **labels;		 /* sorted, NULL-terminated, never NULL */
+	char *name, *parent; /* parent "" for none */
+	char **labels;	     /* sorted, NULL-terminated, never NULL */
 	int64_t created_ns, updated_ns;
 	char *upper; /* NAME/RANDOM of upper.h, or NULL: in the store */
 	/* The boot of a volatile active, see volatile.h; "" for all others. */
@@ -53,6 +53,37 @@ int record_load(struct overlay *ov, enum room room, const char *id,
 		struct record **ret, struct shale_error *err);
 
 /**
+ * record_load_at - the same for who reads many
+ * @generation: generation_read of just now; made odd where the answer does
+ *              not hold for it
+ */
+int record_load_at(struct overlay *ov, uint64_t *generation, enum room room,
+		   const char *id, struct record **ret,
+		   struct shale_error *err);
+
+/**
+ * record_read_still - the same for who compares the generation afterwards
+ * @generation: even; as long as it stands nothing appears, goes or changes, so
+ *              that half the calls do and even "absent" is true
+ *
+ * Nothing is put into the cache.
+ *
+ * Return: 0, -ENOENT, or -ESTALE: record_load finds out more.
+ */
+int record_read_still(struct overlay *ov, uint64_t generation, enum room room,
+		      const char *id, struct record **ret);
+
+/**
+ * record_read_parent_id - the ID of a committed snapshot's parent alone
+ * @generation: as with record_read_still
+ * @ret:        the ID
+ *
+ * Return: 0, or -ESTALE: it has none, or record_load finds out more.
+ */
+int record_read_parent_id(struct overlay *ov, uint64_t generation,
+			  const char *id, char ret[ID_SIZE]);
+
+/**
  * record_load_fresh - the same past the cache, as a writer that holds the
  * lock needs it
  */
@@ -67,6 +98,14 @@ int record_load_fresh(struct overlay *ov, enum room room, const char *id,
  */
 int record_find(struct overlay *ov, const char *name, struct record **ret,
 		struct shale_error *err);
+
+/**
+ * record_find_at - the same, and when that was so
+ * @generation: the even generation for which the answer holds, or an odd number;
+ *              a writer that finds this generation need not look again
+ */
+int record_find_at(struct overlay *ov, const char *name, uint64_t *generation,
+		   struct record **ret, struct shale_error *err);
 
 /**
  * record_find_fresh - the same past the cache
