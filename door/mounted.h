@@ -39,7 +39,7 @@
  * @bundle:  "" where there is none
  * @target:  absolute path of the directory that is mounted on
  * @store:   root of the store
- * @store_option, @config_option: what config_load_for_runtime was given; "" for
+ * @store_option, @config_option: what the door was given; "" for
  *           none
  * @caller:  who called the door, where no runtime can be asked about the
  *           container: as process_name has it

@@ -109,6 +109,18 @@ static int reap_in_store(struct mounted *mounted, const struct config *config,
 	return r;
 }
 
+/* As the door did that made it. */
+static int load_config(const struct mounted *mounted, struct config **ret,
+		       struct shale_error *err)
+{
+	const char *store = or_null(mounted->store_option);
+	const char *file = or_null(mounted->config_option);
+
+	return strcmp(mounted->door, DOOR_PRECREATE) == 0
+		       ? config_load_for_hook(store, file, ret, err)
+		       : config_load_for_runtime(store, file, ret, err);
+}
+
 int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err)
 {
 	auto_config config = NULL;
@@ -119,9 +131,7 @@ int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err)
 		return mounted_remove(mounted, err);
 	r = mounted_unmount(mounted, &is_unmounted, err);
 	if (r == 0)
-		r = config_load_for_runtime(or_null(mounted->store_option),
-					    or_null(mounted->config_option),
-					    &config, err);
+		r = load_config(mounted, &config, err);
 	return r < 0 ? r
 		     : reap_in_store(mounted, config, is_late, is_unmounted,
 				     err);
