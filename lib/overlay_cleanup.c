@@ -61,40 +61,62 @@ static int each_entry(struct cleaning *cleaning, int dir_fd, const char *what,
 	return first;
 }
 
-/* A live builder holds the flock; its unlocking happens under our lock. */
+/*
+ * Under the lock, since a live builder lets go of its flock under it.  Returns
+ * 1 where it is to be deleted: from trash/, or with its flock from where it is.
+ */
+static int take_staged(struct cleaning *cleaning, const char *name,
+		       char trash[ID_SIZE], int *ret_fd)
+{
+	struct overlay *ov = cleaning->ov;
+	auto_writer writer = WRITER_INIT;
+	auto_locked_fd fd = -1;
+	int r = writer_begin(ov, &writer, cleaning->err);
+
+	if (r < 0)
+		return r;
+	fd = openat(ov->staging_fd, name,
+		    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	/* A link, a socket: nobody builds that.  All else that can't
+	 * be opened now may be a live builder's.
+	 */
+	if (fd < 0 && errno != ELOOP && errno != ENXIO)
+		return error_errno(cleaning->err, errno, "open '%s/staging/%s'",
+				   ov->root_path, name);
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return 0;
+	r = trash_move(ov, ov->staging_fd, name, trash);
+	if (r == -ENOENT)
+		return 0;
+	if (trash_is_refused(r))
+		*trash = '\0';
+	else if (r < 0)
+		return error_errno(cleaning->err, -r,
+				   "move '%s/staging/%s' to trash",
+				   ov->root_path, name);
+	*ret_fd = take_fd(&fd);
+	return 1;
+}
+
 static int clean_staged(struct cleaning *cleaning, const char *name)
 {
 	struct overlay *ov = cleaning->ov;
 	char trash[ID_SIZE] = "";
-	{
-		auto_writer writer = WRITER_INIT;
-		auto_locked_fd fd = -1;
-		int r = writer_begin(ov, &writer, cleaning->err);
+	auto_locked_fd fd = -1;
+	int r = take_staged(cleaning, name, trash, &fd);
 
-		if (r < 0)
-			return r;
-		fd = openat(ov->staging_fd, name,
-			    O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0 && errno == ENOENT)
-			return 0;
-		/* A link, a socket: nobody builds that.  All else that can't
-		 * be opened now may be a live builder's.
-		 */
-		if (fd < 0 && errno != ELOOP && errno != ENXIO)
-			return error_errno(cleaning->err, errno,
-					   "open '%s/staging/%s'",
-					   ov->root_path, name);
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-			return 0;
-		r = trash_move(ov, ov->staging_fd, name, trash);
-		if (r == -ENOENT)
-			return 0;
-		if (r < 0)
-			return error_errno(cleaning->err, -r,
-					   "move '%s/staging/%s' to trash",
-					   ov->root_path, name);
-	}
-	trash_empty(ov, trash);
+	if (r <= 0)
+		return r;
+	if (*trash)
+		trash_empty(ov, trash);
+	else
+		r = fs_remove_tree(ov->staging_fd, name, overlay_stop, ov);
+	if (r < 0)
+		return error_errno(cleaning->err, -r,
+				   "delete '%s/staging/%s'%s", ov->root_path,
+				   name, overlay_ids_hint(r));
 	cleaning->removed++;
 	return 0;
 }
@@ -132,29 +154,49 @@ static int is_certified(const struct overlay *ov, enum room room,
 	return 0;
 }
 
+/* 1 where it is to be deleted: from trash/, or by its descriptor. */
+static int take_uncertified(struct cleaning *cleaning, const char *id,
+			    char trash[ID_SIZE], int *ret_fd)
+{
+	struct overlay *ov = cleaning->ov;
+	struct shale_error why = SHALE_ERROR_INIT;
+	auto_writer writer = WRITER_INIT;
+	int r = writer_begin(ov, &writer, cleaning->err);
+
+	if (r < 0)
+		return r;
+	r = is_certified(ov, cleaning->room, id);
+	if (r != 0)
+		return r < 0 ? error_errno(cleaning->err, -r, "look at '%s'",
+					   id)
+			     : 0;
+	r = trash_make_room(ov, cleaning->room, id, trash, &why);
+	if (r == 0)
+		return *trash ? 1 : 0;
+	*trash = '\0';
+	if (trash_is_refused(r))
+		*ret_fd =
+			openat(ov->room_fd[cleaning->room], id,
+			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0 ? error_fail(cleaning->err, -r, "%s", why.msg) : 1;
+}
+
 static int clean_uncertified(struct cleaning *cleaning, const char *id)
 {
 	struct overlay *ov = cleaning->ov;
 	char trash[ID_SIZE] = "";
-	{
-		auto_writer writer = WRITER_INIT;
-		int r = writer_begin(ov, &writer, cleaning->err);
+	auto_fd fd = -1;
+	int r = take_uncertified(cleaning, id, trash, &fd);
 
-		if (r < 0)
-			return r;
-		r = is_certified(ov, cleaning->room, id);
-		if (r != 0)
-			return r < 0 ? error_errno(cleaning->err, -r,
-						   "look at '%s'", id)
-				     : 0;
-		r = trash_make_room(ov, cleaning->room, id, trash,
-				    cleaning->err);
-		if (r < 0)
-			return r;
-	}
-	if (*trash)
-		cleaning->removed++;
+	if (r <= 0)
+		return r;
 	trash_empty(ov, trash);
+	/* Its name may already be a new snapshot's, which is never empty. */
+	if (fd >= 0) {
+		(void)fs_empty(fd, overlay_stop, ov);
+		(void)unlinkat(ov->room_fd[cleaning->room], id, AT_REMOVEDIR);
+	}
+	cleaning->removed++;
 	return 0;
 }
 

@@ -39,7 +39,7 @@ int removal_take_away(struct writer *writer, const struct record *record,
 		shifted_take(ov, record->id, remains->copies);
 	r = trash_move(ov, ov->room_fd[record->room], record->id,
 		       remains->trash);
-	if (r == -ENOSPC || r == -EDQUOT || r == -EXDEV) {
+	if (trash_is_refused(r)) {
 		r = unlinkat(dir_fd, record_kind_fact(record->kind), 0) < 0
 			    ? -errno
 			    : 0;

@@ -6,6 +6,8 @@
 #ifndef LIB_STAGING_H
 #define LIB_STAGING_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "lock.h"
@@ -54,6 +56,18 @@ void staged_drop(struct staged *staged);
  */
 int trash_move(struct overlay *ov, int dir_fd, const char *name,
 	       char ret_trash[ID_SIZE]);
+
+/**
+ * trash_is_refused - whether a rename into trash/ failed so that what was to go
+ * there has to be deleted where it is
+ *
+ * A full disk has no room for it, and overlayfs refuses it for a directory of a
+ * lower layer.
+ */
+static inline bool trash_is_refused(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT || r == -EXDEV;
+}
 
 /**
  * trash_make_room - move what lies uncertified at a place to trash

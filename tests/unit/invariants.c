@@ -242,10 +242,10 @@ static void check_garbage(const char *path, const char *name)
 
 static void check_root(const char *path, const char *name)
 {
-	static const char *const allowed[] = { "format",     "lock",
-					       "snapshots",  "active",
-					       "staging",    "trash",
-					       "lost+found", NULL };
+	static const char *const allowed[] = {
+		"format", "lock",	"snapshots", "active", "staging",
+		"trash",  "lost+found", "mapped",    NULL
+	};
 
 	if (!is_one_of(name, allowed))
 		report(path, "a store has no such entry");
