@@ -2,19 +2,12 @@
 /*
  * shale view: a new read-only snapshot.
  */
-#include "output.h"
+#include "creation.h"
 #include "verbs.h"
 
 static int run(struct cli *cli)
 {
-	const char *key = cli->operands[0], *parent = cli->operands[1];
-	const struct shale_opts opts = {
-		.size = sizeof(opts),
-		.labels = options_labels(cli),
-	};
-	int r = shale_view(cli->store, key, parent, &opts, &cli->err);
-
-	return r < 0 ? r : out_result(cli, key);
+	return creation_run(cli, shale_view);
 }
 
 const struct verb view_verb = {

@@ -291,6 +291,20 @@ void shale_store_close(struct shale_store *store)
 	free(store);
 }
 
+/* One call of an operation with a callback, or of one that may be absent. */
+#define WATCH(store, op, name, watched, err, ...)                           \
+	__extension__({                                                     \
+		auto_turn turn_ = { NULL };                                 \
+		int r_ = turn_begin(store, &turn_, err);                    \
+                                                                            \
+		if (r_ == 0 && !(store)->table->op)                         \
+			r_ = absent(store, name, err);                      \
+		else if (r_ == 0)                                           \
+			r_ = (store)->table->op((store)->self, __VA_ARGS__, \
+						err);                       \
+		checked_with(store, watched, r_, name, err);                \
+	})
+
 /* One call of an operation without callback: in turn, and checked. */
 #define CALL(store, op, name, err, ...)                                \
 	__extension__({                                                \
@@ -321,13 +335,9 @@ int shale_mounts(struct shale_store *store, const char *key,
 		 shale_mount_fn *emit, void *ctx, struct shale_error *err)
 {
 	struct watched watched = { .emit = emit, .ctx = ctx };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
 
-	if (r == 0)
-		r = store->table->mounts(store->self, key, watch_mount,
-					 &watched, err);
-	return checked_with(store, &watched, r, "mounts", err);
+	return WATCH(store, mounts, "mounts", &watched, err, key, watch_mount,
+		     &watched);
 }
 
 int shale_commit(struct shale_store *store, const char *name, const char *key,
@@ -364,38 +374,26 @@ int shale_walk(struct shale_store *store, shale_walk_fn *fn, void *ctx,
 	       struct shale_error *err)
 {
 	struct watched watched = { .fn = fn, .ctx = ctx };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
 
-	if (r == 0)
-		r = store->table->walk(store->self, watch_info, &watched, err);
-	return checked_with(store, &watched, r, "walk", err);
+	return WATCH(store, walk, "walk", &watched, err, watch_info, &watched);
 }
 
 int shale_active(struct shale_store *store, shale_walk_fn *fn, void *ctx,
 		 struct shale_error *err)
 {
 	struct watched watched = { .fn = fn, .ctx = ctx };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
 
-	if (r == 0)
-		r = store->table->active(store->self, watch_info, &watched,
-					 err);
-	return checked_with(store, &watched, r, "active", err);
+	return WATCH(store, active, "active", &watched, err, watch_info,
+		     &watched);
 }
 
 int shale_stat(struct shale_store *store, const char *name, shale_walk_fn *fn,
 	       void *ctx, struct shale_error *err)
 {
 	struct watched watched = { .fn = fn, .ctx = ctx };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
 
-	if (r == 0)
-		r = store->table->stat(store->self, name, watch_info, &watched,
-				       err);
-	return checked_with(store, &watched, r, "stat", err);
+	return WATCH(store, stat, "stat", &watched, err, name, watch_info,
+		     &watched);
 }
 
 int shale_update(struct shale_store *store, const char *name,
@@ -428,16 +426,9 @@ int shale_cleanup(struct shale_store *store, uint64_t *ret_removed,
 int shale_in_use(struct shale_store *store, const char *key,
 		 struct shale_error *err)
 {
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
+	static const struct watched nothing = { 0 };
 
-	if (r < 0)
-		return r;
-	if (!store->table->use)
-		return absent(store, "use", err);
-	return checked(store,
-		       store->table->use(store->self, key, NULL, NULL, err),
-		       "use", err);
+	return WATCH(store, use, "use", &nothing, err, key, NULL, NULL);
 }
 
 int shale_mounts_exclusive(struct shale_store *store, const char *key,
@@ -445,16 +436,11 @@ int shale_mounts_exclusive(struct shale_store *store, const char *key,
 			   struct shale_error *err)
 {
 	struct watched watched = { .emit = emit, .ctx = ctx };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
 
-	if (r == 0 && store->table->use)
-		r = store->table->use(store->self, key, watch_mount, &watched,
-				      err);
-	else if (r == 0)
-		r = store->table->mounts(store->self, key, watch_mount,
-					 &watched, err);
-	return checked_with(store, &watched, r, "mounts", err);
+	if (!store->table->use)
+		return shale_mounts(store, key, emit, ctx, err);
+	return WATCH(store, use, "mounts", &watched, err, key, watch_mount,
+		     &watched);
 }
 
 /* Who gives no callback wants to know whether there is anything. */
@@ -475,43 +461,36 @@ static int watch_finding(void *ctx, const struct shale_finding *finding)
 	return watched->returned;
 }
 
+static struct watched watch_for(shale_finding_fn *emit, void *ctx,
+				struct shale_error *first)
+{
+	return (struct watched){ .found = emit ? emit : keep_first,
+				 .ctx = emit ? ctx : first };
+}
+
 int shale_check(struct shale_store *store, uint32_t flags,
 		shale_finding_fn *emit, void *ctx, struct shale_error *err)
 {
 	struct shale_error first = SHALE_ERROR_INIT;
-	struct watched watched = { .found = emit ? emit : keep_first,
-				   .ctx = emit ? ctx : &first };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
+	struct watched watched = watch_for(emit, ctx, &first);
+	int r = WATCH(store, check, "check", &watched, err, flags,
+		      watch_finding, &watched);
 
-	if (r < 0)
-		return r;
-	if (!store->table->check)
-		return absent(store, "check", err);
-	r = store->table->check(store->self, flags, watch_finding, &watched,
-				err);
-	if (r == 0 && first.code)
-		return error_fail(err, EUCLEAN, "check: %s", first.msg);
-	return checked_with(store, &watched, r, "check", err);
+	return r == 0 && first.code
+		       ? error_fail(err, EUCLEAN, "check: %s", first.msg)
+		       : r;
 }
 
 int shale_verify(struct shale_store *store, const char *name,
 		 shale_finding_fn *emit, void *ctx, struct shale_error *err)
 {
 	struct shale_error first = SHALE_ERROR_INIT;
-	struct watched watched = { .found = emit ? emit : keep_first,
-				   .ctx = emit ? ctx : &first };
-	auto_turn turn = { NULL };
-	int r = turn_begin(store, &turn, err);
+	struct watched watched = watch_for(emit, ctx, &first);
+	int r = WATCH(store, verify, "verify", &watched, err, name,
+		      watch_finding, &watched);
 
-	if (r < 0)
-		return r;
-	if (!store->table->verify)
-		return absent(store, "verify", err);
-	r = store->table->verify(store->self, name, watch_finding, &watched,
-				 err);
-	if (r == 0 && first.code)
-		return error_fail(err, EBADMSG, "verify '%s': %s", name,
-				  first.msg);
-	return checked_with(store, &watched, r, "verify", err);
+	return r == 0 && first.code
+		       ? error_fail(err, EBADMSG, "verify '%s': %s", name,
+				    first.msg)
+		       : r;
 }

@@ -206,6 +206,26 @@ static void a_copy_can_be_stopped(void **state)
 	native->close(self);
 }
 
+/* Prepares k on a layer base, and at its first look at the host does @act,
+ * which has to succeed.
+ */
+static int prepare_beside(int (*act)(struct moment *moment))
+{
+	struct moment moment = { .act = NULL, .r = 1 };
+	const struct shale_host host = host_of(&moment);
+	void *self = opened(&host);
+	int r;
+
+	make_base(self, "base");
+	moment.other = opened(NULL);
+	moment.act = act;
+	r = native->prepare(self, "k", "base", NULL, &why);
+	assert_int_equal(moment.r, 0);
+	native->close(moment.other);
+	native->close(self);
+	return r;
+}
+
 /* Would wait for ever, or for the lock's timeout, if the copy held the lock. */
 static int work_meanwhile(struct moment *moment)
 {
@@ -217,18 +237,8 @@ static int work_meanwhile(struct moment *moment)
 
 static void others_work_while_a_copy_is_made(void **state)
 {
-	struct moment moment = { .act = NULL, .r = 1 };
-	const struct shale_host host = host_of(&moment);
-	void *self = opened(&host);
-
 	(void)state;
-	make_base(self, "base");
-	moment.other = opened(NULL);
-	moment.act = work_meanwhile;
-	MUST(native->prepare(self, "k", "base", NULL, &why));
-	assert_int_equal(moment.r, 0);
-	native->close(moment.other);
-	native->close(self);
+	assert_int_equal(prepare_beside(work_meanwhile), 0);
 }
 
 static int clean_meanwhile(struct moment *moment)
@@ -241,19 +251,9 @@ static int clean_meanwhile(struct moment *moment)
 
 static void a_cleanup_leaves_a_copy_alone(void **state)
 {
-	struct moment moment = { .act = NULL, .r = 1 };
-	const struct shale_host host = host_of(&moment);
-	void *self = opened(&host);
-
 	(void)state;
-	make_base(self, "base");
-	moment.other = opened(NULL);
-	moment.act = clean_meanwhile;
-	MUST(native->prepare(self, "k", "base", NULL, &why));
-	assert_int_equal(moment.r, 0);
+	assert_int_equal(prepare_beside(clean_meanwhile), 0);
 	assert_true(is_there(of_key("k", "fs/file 19")));
-	native->close(moment.other);
-	native->close(self);
 }
 
 static int delete_parent(struct moment *moment)
@@ -264,22 +264,11 @@ static int delete_parent(struct moment *moment)
 
 static void a_parent_that_goes_meanwhile_is_enoent(void **state)
 {
-	struct moment moment = { .act = NULL, .r = 1 };
-	const struct shale_host host = host_of(&moment);
-	void *self = opened(&host);
-
 	(void)state;
-	make_base(self, "base");
-	moment.other = opened(NULL);
-	moment.act = delete_parent;
-	assert_int_equal(native->prepare(self, "k", "base", NULL, &why),
-			 -ENOENT);
-	assert_int_equal(moment.r, 0);
+	assert_int_equal(prepare_beside(delete_parent), -ENOENT);
 	assert_non_null(strstr(why.msg, "parent 'base': no such snapshot"));
 	check_list(at("store/active"), "");
 	check_list(at("store/staging"), "");
-	native->close(moment.other);
-	native->close(self);
 }
 
 /* The same name, and perhaps the very inode number: still not what was copied.
@@ -298,21 +287,10 @@ static int replace_parent(struct moment *moment)
 
 static void a_parent_that_is_replaced_meanwhile_is_enoent(void **state)
 {
-	struct moment moment = { .act = NULL, .r = 1 };
-	const struct shale_host host = host_of(&moment);
-	void *self = opened(&host);
-
 	(void)state;
-	make_base(self, "base");
-	moment.other = opened(NULL);
-	moment.act = replace_parent;
-	assert_int_equal(native->prepare(self, "k", "base", NULL, &why),
-			 -ENOENT);
-	assert_int_equal(moment.r, 0);
+	assert_int_equal(prepare_beside(replace_parent), -ENOENT);
 	assert_non_null(strstr(why.msg, "parent 'base': no such snapshot"));
 	check_list(at("store/active"), "");
-	native->close(moment.other);
-	native->close(self);
 }
 
 static int die(struct moment *moment)
