@@ -9,12 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "rundir.h"
 #include "scope.h"
+#include "target.h"
 #include "text.h"
 
 struct emission {
@@ -225,14 +227,27 @@ static int on_mount(void *ctx, const struct shale_mount_spec *spec)
 	return r < 0 ? -r : 0;
 }
 
+/* The calls that every door needs, where the command needs none of them. */
+static int check_kernel(struct shale_error *err)
+{
+	int r = target_check(err);
+
+	if (r < 0 || move_mount(-1, "", -1, "", 0) == 0 || errno != ENOSYS)
+		return r;
+	return error_fail(
+		err, ENOTSUP,
+		"no move_mount(2) here (Linux 5.2), which alone puts a mount in its place: use 'shale mount KEY DIR' before the runtime");
+}
+
 int rootmount_make(struct shale_store *store, const char *key,
 		   const char *label, bool is_view, int *ret_fd,
 		   struct shale_error *err)
 {
 	struct emission e = { label, has_selinux(), is_view, -1, err };
-	int r;
+	int r = check_kernel(err);
 
-	r = shale_mounts(store, key, on_mount, &e, err);
+	if (r == 0)
+		r = shale_mounts(store, key, on_mount, &e, err);
 	if (r == 0 && e.fd < 0)
 		r = error_fail(err, EPROTO, "the snapshotter gave no mount");
 	if (r != 0) {

@@ -16,7 +16,8 @@
  * @is_view: nobody in the container may ever write, whatever its rights
  * @ret_fd:  taken; for move_mount(2)
  *
- * Return: as shale_mounts and shale_mount_detached.
+ * Return: as shale_mounts and shale_mount_detached; -ENOTSUP where the kernel
+ *         has no openat2(2) or move_mount(2).
  */
 int rootmount_make(struct shale_store *store, const char *key,
 		   const char *label, bool is_view, int *ret_fd,

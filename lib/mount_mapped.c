@@ -53,7 +53,7 @@ static const char *since_of(const char *type)
 
 static bool is_unsupported(int code)
 {
-	return code == EINVAL || code == EOPNOTSUPP || code == ENOSYS;
+	return code == EINVAL || code == EOPNOTSUPP;
 }
 
 /* By whom it is asked, or of what: EACCES where a map can't be written. */
@@ -94,6 +94,34 @@ static int fail_setattr(const char *path, int code, struct shale_error *err)
 		path, type, since, name.release);
 }
 
+/* The first call that is not here, or NULL; ENOSYS comes before all else. */
+static const char *missing_call(const char **ret_since)
+{
+	struct mount_attr attr = { 0 };
+
+	*ret_since = "5.2";
+	if (open_tree(-1, "", 0) < 0 && errno == ENOSYS)
+		return "open_tree";
+	if (move_mount(-1, "", -1, "", 0) < 0 && errno == ENOSYS)
+		return "move_mount";
+	*ret_since = "5.12";
+	if (mount_setattr(-1, "", 0, &attr, 0) < 0 && errno == ENOSYS)
+		return "mount_setattr";
+	return NULL;
+}
+
+static int check_calls(struct shale_error *err)
+{
+	const char *since, *call = missing_call(&since);
+
+	if (!call)
+		return 0;
+	return error_fail(
+		err, EOPNOTSUPP,
+		"map ids: no %s(2) here (Linux %s): see slow_chown in shale.json(5)",
+		call, since);
+}
+
 /* Until 5.19 overlayfs took no idmapped layer. */
 static bool overlay_takes_mapped(void)
 {
@@ -115,7 +143,7 @@ bool mount_can_map(int dir_fd, const struct idmaps *maps)
 	auto_fd fd = -1;
 	int r;
 
-	if (!overlay_takes_mapped())
+	if (!overlay_takes_mapped() || check_calls(NULL) < 0)
 		return false;
 	/* Any other failure is for the mount to tell. */
 	r = userns_open(maps, &userns_fd, NULL);
@@ -124,7 +152,7 @@ bool mount_can_map(int dir_fd, const struct idmaps *maps)
 	fd = open_tree(dir_fd, "",
 		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 	if (fd < 0)
-		return errno != ENOSYS;
+		return true;
 	attr.userns_fd = (uint64_t)userns_fd;
 	if (mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) == 0)
 		return true;
@@ -359,8 +387,11 @@ int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
 {
 	struct mapping mapping = { engine, spec, -1, -1, err };
 	auto_fd userns_fd = -1;
-	int r = userns_open(&spec->maps, &userns_fd, err);
+	int r = check_calls(err);
 
+	if (r < 0)
+		return r;
+	r = userns_open(&spec->maps, &userns_fd, err);
 	if (r < 0 && is_forbidden(-r)) {
 		error_clear(err);
 		return error_fail(err, -r, "map ids: " FORBIDDEN_HINT);
