@@ -8,7 +8,7 @@
 # shellcheck disable=SC2154,SC2016,SC2317 # lib.sh sets them
 . "$(dirname "$0")/lib.sh"
 needs_root
-needs jq busybox mkfs.ext4 setfattr getfattr
+needs jq busybox mkfs.ext4 setfattr getfattr chattr
 own_run
 
 mkdir "$T/disk" "$T/second" "$T/ram" "$T/mnt"
@@ -314,6 +314,19 @@ if type -P strace >/dev/null && strace -qq -o /dev/null true; then
 else
 	skip 'needs strace' 4
 fi
+
+# ---- an upper that can't be deleted ----
+
+shale prepare --label org.shale.upper=second stays two
+shale mount stays "$T/mnt" && touch "$T/mnt/stays" && umount "$T/mnt"
+stays=$(find "$T/second" -name stays)
+chattr +i "$stays"
+run "$shale" --config "$T/shale.json" remove stays
+is "$status" 0 'the key is removed'
+like "$err" "delete upper 'second/.*not permitted" 'what is left is told'
+chattr -i "$stays"
+ok 'cleanup deletes it' "$shale" --config "$T/shale.json" cleanup
+is "$(find "$T/second" -name stays)" '' 'and it is gone'
 
 # ---- an upper without room ----
 

@@ -4,6 +4,7 @@
  */
 #include "fixture.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -379,6 +380,28 @@ static void no_room_to_flatten_changes_nothing(void **state)
 	assert_int_equal(umount2(here, MNT_DETACH), 0);
 }
 
+static bool times_are_lost;
+
+int futimens(int fd, const struct timespec times[2])
+{
+	int (*real)(int, const struct timespec *) = (int (*)(
+		int, const struct timespec *))dlsym(RTLD_NEXT, "futimens");
+
+	return times_are_lost ? 0 : real(fd, times);
+}
+
+/* It is not believed that a copy is one. */
+static void a_copy_that_differs_is_not_committed(void **state)
+{
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", "1");
+	times_are_lost = true;
+	REFUSED(EBADMSG, "differs: time of modification",
+		shale_flatten(store, "flat", "2", NULL, &why));
+	times_are_lost = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -388,6 +411,7 @@ int main(void)
 		TEST_IN_STORE(flatten_gives_its_labels_and_none_of_the_chain),
 		TEST_IN_STORE(flatten_refuses_what_it_cannot_do),
 		TEST_IN_DIR(a_chain_that_cannot_be_mounted_is_flattened),
+		TEST_IN_STORE(a_copy_that_differs_is_not_committed),
 		TEST_IN_STORE(a_stopped_flatten_leaves_nothing),
 		TEST_IN_STORE(a_killed_flatten_is_cleaned_up),
 		TEST_IN_STORE(cleanup_spares_what_a_live_process_flattens),

@@ -5,6 +5,7 @@
  */
 #include "fixture.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -429,6 +430,33 @@ static void a_store_may_come_from_a_lower_layer(void **state)
 	assert_int_equal(umount2(at("tmpfs"), 0), 0);
 }
 
+static bool disk_fails;
+
+int syncfs(int fd)
+{
+	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "syncfs");
+
+	if (!disk_fails)
+		return real(fd);
+	errno = EIO;
+	return -1;
+}
+
+/* A key whose files may not be on disk would be mounted after a power cut. */
+static void a_copy_that_is_not_synced_is_no_key(void **state)
+{
+	void *self = opened(NULL);
+
+	(void)state;
+	make_base(self, "base");
+	disk_fails = true;
+	assert_int_equal(native->prepare(self, "k", "base", NULL, &why), -EIO);
+	disk_fails = false;
+	assert_non_null(strstr(why.msg, "sync the copy of 'base'"));
+	assert_false(is_there(of_key("k", "")));
+	native->close(self);
+}
+
 /* What can't be had must not be called a matter of the configuration. */
 static void labels_of_an_overlay_are_refused(void **state)
 {
@@ -468,6 +496,7 @@ int main(void)
 		TEST(a_chain_has_no_limit),
 		TEST(a_copy_can_be_stopped),
 		TEST(others_work_while_a_copy_is_made),
+		TEST(a_copy_that_is_not_synced_is_no_key),
 		TEST(a_cleanup_leaves_a_copy_alone),
 		TEST(a_parent_that_goes_meanwhile_is_enoent),
 		TEST(a_parent_that_is_replaced_meanwhile_is_enoent),
