@@ -9,7 +9,6 @@
 #include <inttypes.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +33,8 @@ struct child {
 };
 
 struct place {
-	int ns_fd; /* -1: our own */
+	int ns_fd;  /* -1: our own */
+	int top_fd; /* what the container's init has for / */
 	char *rootfs;
 	int fd;
 	uint64_t mnt_id;
@@ -54,6 +54,7 @@ void place_close(struct place *place)
 	}
 	free(place->children);
 	drop_fd(&place->ns_fd);
+	drop_fd(&place->top_fd);
 	drop_fd(&place->fd);
 	free(place->rootfs);
 	free(place);
@@ -103,51 +104,6 @@ static int move(int from_fd, int to_fd)
 		       : 0;
 }
 
-/* ---- in the container's mount namespace ---- */
-
-struct job {
-	struct place *place;
-	int (*work)(struct place *place, void *ctx, struct shale_error *err);
-	void *ctx;
-	struct shale_error *err;
-	int r;
-};
-
-static void *run_job(void *arg)
-{
-	struct job *job = arg;
-
-	/* setns wants a root and working directory that nobody shares. */
-	if (unshare(CLONE_FS) < 0)
-		job->r = error_errno(job->err, errno, "unshare CLONE_FS");
-	else if (setns(job->place->ns_fd, CLONE_NEWNS) < 0)
-		job->r = error_errno(
-			job->err, errno,
-			"enter the mount namespace of the container");
-	else
-		job->r = job->work(job->place, job->ctx, job->err);
-	return NULL;
-}
-
-/* Runs @work in the container's mount namespace, and waits for it. */
-static int run_inside(struct place *place,
-		      int (*work)(struct place *place, void *ctx,
-				  struct shale_error *err),
-		      void *ctx, struct shale_error *err)
-{
-	struct job job = { place, work, ctx, err, 0 };
-	pthread_t thread;
-	int code;
-
-	if (place->ns_fd < 0)
-		return work(place, ctx, err);
-	code = pthread_create(&thread, NULL, run_job, &job);
-	if (code)
-		return error_errno(err, code, "start a thread");
-	(void)pthread_join(thread, NULL);
-	return job.r;
-}
-
 /* ---- looking ---- */
 
 static int open_namespace(long pid, int *ret, struct shale_error *err)
@@ -172,6 +128,19 @@ static int open_namespace(long pid, int *ret, struct shale_error *err)
 	return 0;
 }
 
+/* All of the namespace can be looked at from here; only who moves a mount has
+ * to be in it.
+ */
+static int open_top(long pid, int *ret, struct shale_error *err)
+{
+	char path[64] = "/";
+
+	if (pid)
+		(void)snprintf(path, sizeof(path), "/proc/%ld/root", pid);
+	*ret = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? error_errno(err, errno, "open '%s'", path) : 0;
+}
+
 static int open_mountinfo(long pid, FILE **ret, struct shale_error *err)
 {
 	char path[64] = "/proc/thread-self/mountinfo";
@@ -186,10 +155,11 @@ static int open_root(struct place *place, struct shale_error *err)
 {
 	struct statx stx;
 
-	place->fd = open(place->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	place->fd = fs_open_in_root(place->top_fd, place->rootfs,
+				    O_PATH | O_DIRECTORY, 0);
 	if (place->fd < 0)
 		return error_errno(
-			err, errno,
+			err, -place->fd,
 			"open the bundle's rootfs '%s' in the container's mount namespace",
 			place->rootfs);
 	if (statx(place->fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID,
@@ -395,13 +365,6 @@ static int look_at_children(struct place *place, FILE *mountinfo,
 	return r < 0 ? r : find_children(place, &list, err);
 }
 
-static int look(struct place *place, void *ctx, struct shale_error *err)
-{
-	int r = open_root(place, err);
-
-	return r < 0 ? r : look_at_children(place, ctx, err);
-}
-
 static int place_new(const char *rootfs, int root_fd, struct place **ret,
 		     struct shale_error *err)
 {
@@ -410,7 +373,7 @@ static int place_new(const char *rootfs, int root_fd, struct place **ret,
 
 	if (!place)
 		return error_fail(err, ENOMEM, "look at mounts: out of memory");
-	place->ns_fd = -1;
+	place->ns_fd = place->top_fd = -1;
 	place->fd = take_fd(&fd);
 	place->rootfs = strdup(rootfs);
 	if (!place->rootfs)
@@ -459,9 +422,13 @@ int place_open(long pid, const char *rootfs, struct place **ret,
 	if (r == 0 && pid)
 		r = open_namespace(pid, &place->ns_fd, err);
 	if (r == 0)
+		r = open_top(pid, &place->top_fd, err);
+	if (r == 0)
 		r = open_mountinfo(pid, &mountinfo, err);
 	if (r == 0)
-		r = run_inside(place, look, mountinfo, err);
+		r = open_root(place, err);
+	if (r == 0)
+		r = look_at_children(place, mountinfo, err);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(&place);
@@ -563,7 +530,8 @@ static bool is_mount(int fd, uint64_t expected)
 static int verify_all(const struct place *place, int root_fd,
 		      struct shale_error *err)
 {
-	auto_fd seen = open(place->rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	auto_fd seen = fs_open_in_root(place->top_fd, place->rootfs,
+				       O_PATH | O_DIRECTORY, 0);
 	uint64_t root_id;
 	int r = fs_mnt_id(root_fd, "", &root_id);
 
@@ -585,12 +553,35 @@ static int verify_all(const struct place *place, int root_fd,
 	return 0;
 }
 
-static int put(struct place *place, void *ctx, struct shale_error *err)
+static int put(const struct place *place, int root_fd, struct shale_error *err)
 {
-	int root_fd = *(const int *)ctx;
 	int r = move_all(place, root_fd, err);
 
 	return r < 0 ? r : verify_all(place, root_fd, err);
+}
+
+/* Not in a thread: on a busy machine that waits its turn for milliseconds. */
+static int put_inside(const struct place *place, int root_fd,
+		      struct shale_error *err)
+{
+	auto_fd home = -1;
+	int r;
+
+	if (place->ns_fd < 0)
+		return put(place, root_fd, err);
+	home = open("/proc/thread-self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (home < 0)
+		return error_errno(err, errno, "open our own mount namespace");
+	/* setns wants a root and working directory that nobody shares. */
+	if (unshare(CLONE_FS) < 0 || setns(place->ns_fd, CLONE_NEWNS) < 0)
+		return error_errno(
+			err, errno,
+			"enter the mount namespace of the container");
+	r = put(place, root_fd, err);
+	if (setns(home, CLONE_NEWNS) < 0 && r == 0)
+		r = error_errno(err, errno,
+				"come back to our own mount namespace");
+	return r;
 }
 
 int place_put(struct place *place, int root_fd, const struct place_wish *wish,
@@ -604,6 +595,6 @@ int place_put(struct place *place, int root_fd, const struct place_wish *wish,
 	if (r == 0)
 		r = set_attrs(root_fd, attrs, err);
 	if (r == 0)
-		r = run_inside(place, put, &root_fd, err);
+		r = put_inside(place, root_fd, err);
 	return r;
 }

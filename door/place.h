@@ -28,8 +28,7 @@ struct place;
  * @rootfs: absolute path, as the runtime sees it
  * @ret:    taken; closed with place_close
  *
- * Changes nothing.  With a @pid the work is done in a joined thread; the
- * caller's own namespace, root and working directory stay.
+ * Changes nothing.
  *
  * Return: 0, -EINVAL (@rootfs is no mount there, the namespace is ours), -EBUSY
  *         (a mount on it is hidden by another; named), -ENOTSUP (the kernel
@@ -86,6 +85,9 @@ struct place_wish {
  *
  * Finds or makes every destination before anything is moved, and has a last
  * look at all after.  The new root inherits ro, nosuid, nodev, noexec of R.
+ *
+ * The calling thread is meanwhile in the container's mount namespace.  When it
+ * comes back, its root and working directory are the root of its own one.
  */
 int place_put(struct place *place, int root_fd, const struct place_wish *wish,
 	      struct shale_error *err);

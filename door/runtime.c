@@ -383,8 +383,7 @@ int runtime_find(const char *id, struct runtime *ret, struct shale_error *err)
 
 /* ---- descriptors ---- */
 
-/* Whether one descriptor is on the mount, or can't be asked. */
-static bool is_on_mount(long pid, const char *fd, uint64_t mnt_id)
+static bool is_in_fdinfo(long pid, const char *fd, uint64_t mnt_id)
 {
 	char text[FDINFO_SIZE];
 	uint64_t found;
@@ -397,6 +396,22 @@ static bool is_on_mount(long pid, const char *fd, uint64_t mnt_id)
 	return r < 0 || found == mnt_id;
 }
 
+/*
+ * Whether one descriptor is on the mount, or can't be asked.  Through the link
+ * it is one call; where the file's own file system refuses that, as FUSE does
+ * to others than its owner, it is written down.
+ */
+static bool is_on_mount(long pid, int dir_fd, const char *fd, uint64_t mnt_id)
+{
+	struct statx stx;
+
+	if (statx(dir_fd, fd, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		  STATX_MNT_ID, &stx) == 0 &&
+	    (stx.stx_mask & STATX_MNT_ID))
+		return stx.stx_mnt_id == mnt_id;
+	return is_in_fdinfo(pid, fd, mnt_id);
+}
+
 bool runtime_holds_mount(long pid, uint64_t mnt_id)
 {
 	char path[64];
@@ -404,7 +419,7 @@ bool runtime_holds_mount(long pid, uint64_t mnt_id)
 	const struct dirent *entry;
 	bool seen = false;
 
-	(void)snprintf(path, sizeof(path), "/proc/%ld/fdinfo", pid);
+	(void)snprintf(path, sizeof(path), "/proc/%ld/fd", pid);
 	dir = opendir(path);
 	if (!dir)
 		return true;
@@ -412,7 +427,7 @@ bool runtime_holds_mount(long pid, uint64_t mnt_id)
 		if (entry->d_name[0] == '.')
 			continue;
 		seen = true;
-		if (is_on_mount(pid, entry->d_name, mnt_id))
+		if (is_on_mount(pid, dirfd(dir), entry->d_name, mnt_id))
 			return true;
 	}
 	/* A list that breaks off or is empty proves nothing. */
