@@ -139,3 +139,16 @@ char *container_state(const char *bundle, const char *id, pid_t pid)
 		return NULL;
 	return text;
 }
+
+void container_pose_as_runtime(int *argc, char **argv)
+{
+	char *words[] = { (char *)"runc", (char *)"--root", argv[*argc - 1],
+			  (char *)"run",  (char *)"bench",  NULL };
+
+	if (*argc == 2 && argv[1][0] == '/')
+		(void)execv("/proc/self/exe", words);
+	if (*argc == 5 && !strcmp(argv[0], "runc")) {
+		argv[1] = argv[2];
+		*argc = 2;
+	}
+}

@@ -27,6 +27,14 @@ pid_t container_start(const char *bundle);
 /** container_end - end it, and its mounts with it; 0 is none */
 void container_end(pid_t pid);
 
+/**
+ * container_pose_as_runtime - for a contestant's main, first of all
+ *
+ * A hook looks at who has called it. Started as `CONTESTANT DIR` it starts
+ * itself anew as `runc --root DIR run bench`, and @argv is then as it was.
+ */
+void container_pose_as_runtime(int *argc, char **argv);
+
 /** container_state - the state as a hook reads it; to be freed */
 char *container_state(const char *bundle, const char *id, pid_t pid);
 

@@ -294,6 +294,7 @@ int main(int argc, char **argv)
 		{ "prestart-memory", set_up_prestart, once_memory, NULL, NULL },
 	};
 
+	container_pose_as_runtime(&argc, argv);
 	if (argc == 3 && argv[1][0] == '+') {
 		if (chdir(argv[2]) < 0)
 			return 1;

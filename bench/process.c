@@ -116,5 +116,6 @@ int main(int argc, char **argv)
 		  NULL },
 	};
 
+	container_pose_as_runtime(&argc, argv);
 	return contest_main(argc, argv, rows, sizeof(rows) / sizeof(*rows));
 }

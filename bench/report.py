@@ -23,6 +23,14 @@ def compare(a, b):
             "p10": percentile(ratios, 10), "p90": percentile(ratios, 90)}
 
 
+def above(a, b):
+    """By how much the median of a is above that of b in the same round."""
+    values = [statistics.median(x) - statistics.median(y)
+              for x, y in zip(a.rounds, b.rounds)]
+    return {"median": statistics.median(values),
+            "p10": percentile(values, 10), "p90": percentile(values, 90)}
+
+
 def summarise(row, contestants):
     by_label = {c.label: c for c in contestants}
     result = {key: row[key] for key in ("name", "says", "means", "graph")
@@ -45,6 +53,11 @@ def summarise(row, contestants):
             value = statistics.median(v for r in a.rounds for v in r)
             result["ratios"].append(dict(goal, value=value,
                                          reached=value <= goal["below"]))
+        elif a and b and "above" in goal:
+            value = above(a, b)
+            result["ratios"].append(dict(
+                goal, difference=value,
+                reached=value["median"] <= goal["above"]))
         elif a and b:
             ratio = compare(a, b)
             wanted = goal.get("at_most")
@@ -120,6 +133,8 @@ def machine(directory, source):
 def human(value, unit):
     if unit == "KiB":
         return f"{value / 1024:.1f} MiB"
+    if value < 0:
+        return "-" + human(-value, unit)
     for size, name in ((1e9, "s"), (1e6, "ms"), (1e3, "µs")):
         if value >= size:
             scaled = value / size
@@ -133,6 +148,11 @@ def verdict(goal, unit):
     if "below" in goal:
         return (f"{human(goal['value'], unit)}, wanted "
                 f"{human(goal['below'], unit)}: {word[goal['reached']]}")
+    if "above" in goal:
+        d = {k: human(v, unit) for k, v in goal["difference"].items()}
+        return (f"{d['median']} above {goal['against']} ({d['p10']} to "
+                f"{d['p90']}), wanted {human(goal['above'], unit)}: "
+                f"{word[goal['reached']]}")
     ratio = goal["ratio"]
     text = (f"{ratio['median']:.2f} of {goal['against']} "
             f"({ratio['p10']:.2f} to {ratio['p90']:.2f})")

@@ -512,6 +512,7 @@ var rows = map[string]row{
 	"usage":        {setUpFiles, usage, nil},
 	"remove-files": {setUpBase, removeFiles, nil},
 	"siblings":     {setUpSiblings, beside, nil},
+	"mount":        {setUpMount, mountOnce, nil},
 }
 
 // ---- the protocol ----
