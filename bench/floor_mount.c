@@ -12,12 +12,12 @@
  *
  * The directories lie as in a store, so that the kernel resolves as much.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,23 +191,24 @@ static int once_mapped(uint64_t *ret_ns)
 
 /* ---- directories as in a store ---- */
 
-static char *make_dir(const char *fmt, const char *dir, size_t n)
+/* With all above it; to be freed. */
+static __attribute__((format(printf, 1, 2))) char *make_dir(const char *fmt,
+							    ...)
 {
 	char *path = NULL;
+	va_list args;
+	int r;
 
-	if (asprintf(&path, fmt, dir, n) < 0)
+	va_start(args, fmt);
+	r = vasprintf(&path, fmt, args);
+	va_end(args);
+	if (r < 0)
 		return NULL;
-	for (char *at = strchr(path + strlen(dir), '/'); at;
-	     at = strchr(at + 1, '/')) {
-		char *next = strchr(at + 1, '/');
-
-		if (next)
-			*next = '\0';
-		if (mkdir(path, 0755) < 0 && errno != EEXIST)
-			(void)contest_fail_errno("make '%s'", path);
-		if (next)
-			*next = '/';
+	for (char *at = path; (at = strchr(at + 1, '/')); *at = '/') {
+		*at = '\0';
+		(void)mkdir(path, 0755);
 	}
+	(void)mkdir(path, 0755);
 	return path;
 }
 
@@ -225,7 +226,7 @@ static int set_up(const struct contest *contest)
 				     count - i);
 	upper = make_dir("%s/store/active/%032zx/fs", dir, (size_t)1);
 	work = make_dir("%s/store/active/%032zx/work", dir, (size_t)1);
-	target = make_dir("%s/target", dir, 0);
+	target = make_dir("%s/target", dir);
 	return 0;
 }
 

@@ -14,8 +14,6 @@
 
 #include "contestant.h"
 
-extern char **environ;
-
 /* A pipe that has all of @input in it already, or /dev/null. */
 static int open_input(const char *input)
 {
