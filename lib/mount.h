@@ -69,14 +69,21 @@ struct mount_names {
 	const char *work;
 };
 
+/** mount_common_dir - the deepest directory that paths have in common
+ *
+ * Return: to be freed; "" for the root; NULL without memory.
+ */
+char *mount_common_dir(const char *const *paths, size_t count);
+
 /**
  * mount_with_names - find names of an overlay's directories that fit
  * @use: tries them: -E2BIG, before it does anything, where they are too long
  *
  * Tries the paths themselves on the calling thread.  Where those do not fit,
- * tries again in a joined thread with /proc/thread-self/fd as working
- * directory: "7" is then a whole name, whatever the length of the path.  The
- * layers become short first, upperdir and workdir only where they must.
+ * tries again in a joined thread: layers by their path from the directory that
+ * all are in; then with /proc/thread-self/fd as working directory, where "7" is
+ * a whole name, whatever the length of the path.  Upperdir and workdir become
+ * short only where they must.
  *
  * Return: what @use returned last, or a negative errno.
  */

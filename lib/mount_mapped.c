@@ -13,9 +13,11 @@
 #include "mount.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
 
 #include "error.h"
@@ -192,11 +194,20 @@ static int cover(const struct mapping *mapping, const char *path,
 	return r < 0 ? r : mount_move(fd, target_fd, path, err);
 }
 
+/* In one call, where the kernel tells ids in it (5.8). */
 static int id_of(const char *path, uint64_t *ret, struct shale_error *err)
 {
+	struct statx stx;
 	auto_fd fd = -1;
-	int r = mount_open_dir(path, "directory", &fd, err);
+	int r;
 
+	if (statx(AT_FDCWD, path, AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		  STATX_MNT_ID, &stx) == 0 &&
+	    (stx.stx_mask & STATX_MNT_ID)) {
+		*ret = stx.stx_mnt_id;
+		return 0;
+	}
+	r = mount_open_dir(path, "directory", &fd, err);
 	return r < 0 ? r : mount_id(fd, ret, err);
 }
 
@@ -222,31 +233,6 @@ static int dirs_of(const struct spec *spec, struct dirs *ret)
 	return 0;
 }
 
-/* Length of the longest path that is above @a, or @a, and also of @b. */
-static size_t common_length(const char *a, size_t a_len, const char *b)
-{
-	size_t length = 0, i = 0;
-
-	while (i < a_len && b[i] && a[i] == b[i]) {
-		if (a[i] == '/')
-			length = i;
-		i++;
-	}
-	if ((i == a_len || a[i] == '/') && (!b[i] || b[i] == '/'))
-		length = i;
-	return length;
-}
-
-/* The directory that all are in; NULL without memory, "" for the root. */
-static char *common_of(const struct dirs *dirs)
-{
-	size_t length = strlen(dirs->paths[0]);
-
-	for (size_t i = 1; i < dirs->count; i++)
-		length = common_length(dirs->paths[0], length, dirs->paths[i]);
-	return strndup(dirs->paths[0], length);
-}
-
 /* The clones so far; another mount is in none, nor is what a link leads to. */
 struct clones {
 	uint64_t ids[3];
@@ -269,7 +255,7 @@ static int is_mapped(const struct clones *clones, const char *path, bool *ret,
 static int cover_common(const struct mapping *mapping, const struct dirs *dirs,
 			struct clones *clones, struct shale_error *err)
 {
-	auto_free char *common = common_of(dirs);
+	auto_free char *common = mount_common_dir(dirs->paths, dirs->count);
 	int r;
 
 	if (!common)

@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "error.h"
 #include "fs.h"
@@ -70,6 +72,30 @@ int mount_check_dirs(const struct spec *spec, struct shale_error *err)
 	return spec->upper ? check_upper(spec, err) : 0;
 }
 
+/* Length of the longest path that is above @a, or @a, and also of @b. */
+static size_t common_length(const char *a, size_t a_len, const char *b)
+{
+	size_t length = 0, i = 0;
+
+	while (i < a_len && b[i] && a[i] == b[i]) {
+		if (a[i] == '/')
+			length = i;
+		i++;
+	}
+	if ((i == a_len || a[i] == '/') && (!b[i] || b[i] == '/'))
+		length = i;
+	return length;
+}
+
+char *mount_common_dir(const char *const *paths, size_t count)
+{
+	size_t length = strlen(paths[0]);
+
+	for (size_t i = 1; i < count; i++)
+		length = common_length(paths[0], length, paths[i]);
+	return strndup(paths[0], length);
+}
+
 struct short_name {
 	int fd;
 	char text[SHORT_NAME_SIZE];
@@ -116,8 +142,7 @@ static int open_lowers(struct attempt *attempt)
 	attempt->lowers = calloc(spec->lower_count, sizeof(*attempt->lowers));
 	for (size_t i = 0; attempt->lowers && i < spec->lower_count; i++)
 		attempt->lowers[i].fd = -1;
-	attempt->texts = calloc(spec->lower_count, sizeof(*attempt->texts));
-	if (!attempt->lowers || !attempt->texts)
+	if (!attempt->lowers)
 		return error_errno(attempt->err, ENOMEM, "name the layers");
 	for (size_t i = 0; r == 0 && i < spec->lower_count; i++) {
 		r = short_open(&attempt->lowers[i], spec->lowers[i], "layer",
@@ -135,6 +160,33 @@ static int enter_fds(struct shale_error *err)
 	if (fd < 0 || fchdir(fd) < 0)
 		return error_errno(err, errno, "enter '/proc/thread-self/fd'");
 	return 0;
+}
+
+/* From the directory that all layers are in: for a store half of a path. */
+static int use_relative(struct attempt *attempt)
+{
+	const struct spec *spec = attempt->spec;
+	const struct mount_names names = { attempt->texts, spec->upper,
+					   spec->work };
+	auto_free char *common = mount_common_dir(
+		(const char *const *)spec->lowers, spec->lower_count);
+	auto_fd fd = -1;
+	size_t len;
+	int r;
+
+	if (!common)
+		return error_errno(attempt->err, ENOMEM, "name the layers");
+	len = strlen(common);
+	for (size_t i = 0; i < spec->lower_count; i++) {
+		const char *rest = spec->lowers[i] + len;
+
+		rest += strspn(rest, "/");
+		attempt->texts[i] = *rest ? rest : ".";
+	}
+	r = mount_open_dir(len ? common : "/", "layers in", &fd, attempt->err);
+	if (r == 0 && fchdir(fd) < 0)
+		r = error_errno(attempt->err, errno, "enter '%s'", common);
+	return r < 0 ? r : attempt->use(attempt->ctx, &names, attempt->err);
 }
 
 /* Short layers; then, where that is not enough, short all. */
@@ -161,12 +213,21 @@ static int use_short(struct attempt *attempt)
 static int attempt_run(void *ctx)
 {
 	struct attempt *attempt = ctx;
-	int r = open_lowers(attempt);
+	int r;
 
-	if (r == 0)
-		r = enter_fds(attempt->err);
-	if (r == 0)
-		r = use_short(attempt);
+	attempt->texts =
+		calloc(attempt->spec->lower_count, sizeof(*attempt->texts));
+	if (!attempt->texts)
+		return error_errno(attempt->err, ENOMEM, "name the layers");
+	r = use_relative(attempt);
+	if (r == -E2BIG) {
+		error_clear(attempt->err);
+		r = open_lowers(attempt);
+		if (r == 0)
+			r = enter_fds(attempt->err);
+		if (r == 0)
+			r = use_short(attempt);
+	}
 	attempt_close(attempt);
 	return r;
 }
