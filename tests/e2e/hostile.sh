@@ -82,7 +82,7 @@ escapes()
 	{ call = $0; sub("[(].*", "", call); text = $0 }
 	# Each directory with the name after it, as strace -y shows them.
 	# Whether the call is there at all: of nothing to nowhere.
-	text ~ "^move_mount[(]-1, \"\", -1, \"\", .* = -1 EBADF" { next }
+	text ~ "^move_mount[(]-1, \"\", -1, \"\", .* = -1 E(BADF|NOENT)" { next }
 	# What a sanitizer reads of its own process.
 	text ~ "^open[(]\"/proc/self/[a-z]+\", O_RDONLY[)]" { next }
 	call == "move_mount" {
