@@ -3,7 +3,7 @@
  * A reader, and between two of its system calls a whole change by somebody
  * else: what it answers was so before the change or is so after it, or in the
  * middle of it.  Tried between all of its calls, with a new handle and with one
- * that has read the same before.
+ * that has read the same before.  And a cleanup between any two of a builder.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -287,10 +287,89 @@ static void a_reader_sees_before_or_after(void **state)
 	(void)munmap(trial.answer, ANSWER_SIZE);
 }
 
+/* ---- a cleanup, while somebody builds ---- */
+
+static int do_prepare(struct shale_store *it)
+{
+	return shale_prepare(it, "built", "base", NULL, NULL);
+}
+
+static int do_commit(struct shale_store *it)
+{
+	return shale_commit(it, "built", "k", NULL, NULL);
+}
+
+static const struct builder {
+	const char *what;
+	int (*build)(struct shale_store *it);
+} builders[] = {
+	{ "prepare", do_prepare },
+	{ "commit", do_commit },
+};
+
+struct building {
+	const struct builder *builder;
+	struct shale_store *handle;
+};
+
+static void begin_building(void *ctx)
+{
+	((struct building *)ctx)->handle = world_handle();
+}
+
+static int build(void *ctx)
+{
+	const struct building *building = ctx;
+
+	return building->builder->build(building->handle) < 0;
+}
+
+/* Who is stopped may have the lock: then there is no cleanup now. */
+static int clean_up(long call, void *ctx)
+{
+	struct shale_store *it = open_more(NULL, "lock_timeout_ms", "0", NULL);
+	int r = shale_cleanup(it, NULL, NULL);
+
+	(void)call;
+	(void)ctx;
+	assert_true(r == 0 || r == -ETIMEDOUT);
+	close_handle(it);
+	return 0;
+}
+
+static void a_cleanup_takes_nothing_from_a_builder(void **state)
+{
+	const struct trial world = { .change = &changes[0] };
+
+	(void)state;
+	if (!tracer_is_here())
+		skip_because("the registers of this machine are not known");
+	for (size_t i = 0; i < sizeof(builders) / sizeof(*builders); i++) {
+		struct building building = { .builder = &builders[i] };
+		struct tracer_result result = { .call = 0 };
+
+		for (unsigned long n = 1; result.call >= 0; n += stride()) {
+			const struct tracer_plan plan = { .deed = TRACER_FAIL,
+							  .at = n,
+							  .choose = clean_up };
+
+			make_world(&world);
+			tracer_run(&plan, begin_building, build, &building,
+				   &result);
+			if (result.exited != 0 ||
+			    shale_exists(store, "built", NULL) < 0)
+				fail_msg("cleanup before call %lu (number %ld) "
+					 "of %s",
+					 n, result.call, builders[i].what);
+			points += result.call >= 0;
+		}
+	}
+}
+
 static int run_all(const char *filter)
 {
 	enum { COUNT = sizeof(changes) / sizeof(*changes) };
-	struct CMUnitTest tests[COUNT];
+	struct CMUnitTest tests[COUNT + 1];
 	char names[COUNT][128];
 	int failed;
 
@@ -303,9 +382,11 @@ static int run_all(const char *filter)
 			teardown, (void *)(uintptr_t)&changes[i]
 		};
 	}
+	tests[COUNT] = (struct CMUnitTest)TEST_IN_STORE(
+		a_cleanup_takes_nothing_from_a_builder);
 	if (filter)
 		cmocka_set_test_filter(filter);
-	failed = run_group("between", tests, COUNT, NULL, NULL);
+	failed = run_group("between", tests, COUNT + 1, NULL, NULL);
 	(void)printf("# %lu points\n", points);
 	return failed;
 }

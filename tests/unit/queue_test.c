@@ -334,6 +334,39 @@ static void updates_that_wait_together_lose_nothing(void **state)
 	check_labels(store, "k", "first=yes,second=yes");
 }
 
+static int delete_base(void *ctx)
+{
+	(void)ctx;
+	return shale_delete(open_more(NULL, NULL), "base", NULL);
+}
+
+static int prepare_is_refused(void *ctx)
+{
+	(void)ctx;
+	return shale_prepare(open_more(NULL, NULL), "k", "base", NULL, NULL) !=
+	       -ENOENT;
+}
+
+/* Who waits has seen its parent; then it goes. */
+static void a_parent_deleted_before_the_lock_is_had_is_noticed(void **state)
+{
+	struct helper holder, first, second;
+
+	(void)state;
+	make_layer("base", NULL);
+	helper_start(&holder, flock_path, lock_path);
+	helper_begin(&first, delete_base, NULL);
+	wait_for_places(1);
+	helper_begin(&second, prepare_is_refused, NULL);
+	wait_for_places(2);
+	helper_stop(&holder);
+	helper_wait(&first);
+	helper_wait(&second);
+	helper_stop(&first);
+	helper_stop(&second);
+	check_list(at("store/active"), "");
+}
+
 static int host_stops;
 
 static int ask_host(void *ctx)
@@ -377,6 +410,7 @@ int main(void)
 		IN_ORDER(who_is_late_in_the_queue_names_the_holder),
 		IN_ORDER(who_is_late_takes_a_lock_that_is_free),
 		IN_ORDER(updates_that_wait_together_lose_nothing),
+		IN_ORDER(a_parent_deleted_before_the_lock_is_had_is_noticed),
 		IN_ORDER(the_host_can_stop_one_that_waits),
 	};
 
