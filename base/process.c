@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "number.h"
@@ -150,4 +151,17 @@ bool process_is_admin(void)
 	return syscall(SYS_capget, &head, data) == 0 &&
 	       data[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective &
 		       CAP_TO_MASK(CAP_SYS_ADMIN);
+}
+
+bool process_kernel_before(unsigned long major, unsigned long minor)
+{
+	struct utsname name;
+	unsigned long has_major, has_minor;
+	char *next;
+
+	if (uname(&name) < 0)
+		return false;
+	has_major = strtoul(name.release, &next, 10);
+	has_minor = *next == '.' ? strtoul(next + 1, NULL, 10) : 0;
+	return has_major < major || (has_major == major && has_minor < minor);
 }

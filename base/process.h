@@ -65,4 +65,7 @@ long process_find(const char *name, const char **ret_rest);
  */
 bool process_is_admin(void);
 
+/** process_kernel_before - whether the kernel is older than MAJOR.MINOR */
+bool process_kernel_before(unsigned long major, unsigned long minor);
+
 #endif

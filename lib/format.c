@@ -67,6 +67,14 @@ bool format_is_remote(int fd)
 	return false;
 }
 
+bool format_is_ordered(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 &&
+	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+}
+
 static int check_filesystem(const struct overlay *ov, int fd,
 			    const char *remedy, struct shale_error *err)
 {

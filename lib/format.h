@@ -20,6 +20,16 @@ int format_check_root(const struct overlay *ov, struct shale_error *err);
 bool format_is_remote(int fd);
 
 /**
+ * format_is_ordered - whether the sync of a directory brings along all metadata
+ * that was changed before it, wherever
+ *
+ * ext4 and xfs have one journal, in which changes keep their order, and write it
+ * up to the last change of what is synced.  btrfs writes a log of what is synced,
+ * so that there each directory is synced by itself.
+ */
+bool format_is_ordered(int fd);
+
+/**
  * format_check_upper - whether a directory's file system can hold an upper
  * @fd:   of the directory, readable
  * @path: for the sentence

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,6 +63,36 @@ static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
 	holders_name_upper(end, ret);
 }
 
+/*
+ * Whether no overlay has ever had it as its upper: each makes `work` in its work
+ * directory, which a mount of ours has beside the upper, and since 6.6 gives the
+ * upper an attribute, whatever its work directory.  With userxattr another one,
+ * which a user may not see, may have been given by root.
+ */
+static bool is_untouched(const struct overlay *ov, int fs_fd)
+{
+	static const char mark[] = "trusted.overlay.";
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	char names[1024];
+	struct stat st;
+	ssize_t n;
+
+	if (ov->userxattr || process_kernel_before(6, 6) ||
+	    fstatat(fs_fd, "../work", &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    fstatat(fs_fd, "../work/work", &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+	    errno != ENOENT)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fs_fd);
+	n = listxattr(path, names, sizeof(names));
+	if (n < 0)
+		return errno == EOPNOTSUPP;
+	for (const char *name = names; name < names + n;
+	     name += strlen(name) + 1)
+		if (!strncmp(name, mark, sizeof(mark) - 1))
+			return false;
+	return true;
+}
+
 int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 			int fs_fd, struct shale_error *err)
 {
@@ -71,7 +102,7 @@ int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 	int r;
 
 	if (record->kind != SHALE_KIND_ACTIVE || !*record->parent_id ||
-	    ov->driver->is_copying)
+	    ov->driver->is_copying || is_untouched(ov, fs_fd))
 		return 0;
 	path = upper_path(ov, record, "fs");
 	if (!path)

@@ -290,6 +290,7 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	if (!ov->cache || !ov->recent || !ov->root_path)
 		return error_fail(err, ENOMEM, "open '%s': out of memory",
 				  root_path);
+	ov->is_ordered = format_is_ordered(ov->root_fd);
 	r = configure(ov, config, &create, err);
 	if (r == 0)
 		r = format_check_root(ov, err);

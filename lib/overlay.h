@@ -41,6 +41,7 @@ struct overlay {
 	bool is_volatile;	   /* mount_option has it: for new actives */
 	unsigned int kernel_takes; /* see options_probe_kernel */
 	bool any_filesystem;
+	bool is_ordered;      /* what is synced brings all before it along */
 	bool slow_chown;      /* copy layers that can't be mounted idmapped */
 	atomic_int can_map;   /* whether they can: 1, -1, 0 not known yet */
 	bool always_manifest; /* each commit writes one */

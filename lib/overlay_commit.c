@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "cache.h"
@@ -23,6 +22,7 @@
 #include "lock.h"
 #include "manifest.h"
 #include "overlay.h"
+#include "process.h"
 #include "record.h"
 #include "scope.h"
 #include "staging.h"
@@ -126,28 +126,22 @@ static int fsync_entry(void *ctx, const struct fs_entry *entry)
 	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
-/* Until 5.8 syncfs did not tell of write errors. */
-static bool syncfs_hides_errors(void)
-{
-	struct utsname name;
-	unsigned long major, minor;
-	char *next;
-
-	if (uname(&name) < 0)
-		return false;
-	major = strtoul(name.release, &next, 10);
-	minor = *next == '.' ? strtoul(next + 1, NULL, 10) : 0;
-	return major < 5 || (major == 5 && minor < 8);
-}
-
-/* Step 3: one syncfs is 8 to 14 times faster than fsync of 10,000 files, and
- * the only way to reach links, whiteouts and fifos.
+/*
+ * Step 3: one syncfs is 8 to 14 times faster than fsync of 10,000 files, and the
+ * only way to reach links, whiteouts and fifos.  Of a tree without files there is
+ * only its root, which on an ordered file system the rename's sync takes along.
  */
-static int sync_tree(int fs_fd)
+static int sync_tree(const struct overlay *ov, int fs_fd, bool is_empty)
 {
+	if (is_empty && ov->is_ordered)
+		return 0;
+	if (is_empty)
+		return fsync(fs_fd) < 0 ? -errno : 0;
 	if (syncfs(fs_fd) < 0)
 		return -errno;
-	return syncfs_hides_errors() ? fs_walk(fs_fd, fsync_entry, NULL) : 0;
+	/* Until 5.8 syncfs did not tell of write errors. */
+	return process_kernel_before(5, 8) ? fs_walk(fs_fd, fsync_entry, NULL)
+					   : 0;
 }
 
 /* Steps 2 to 5; without the lock, they may take minutes. */
@@ -168,14 +162,16 @@ int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
 		r = manifest_store(c->ov, dir_fd, fs_fd, parent_id, err);
 	if (r < 0)
 		return r;
-	r = durable ? sync_tree(fs_fd) : 0;
+	r = durable ? sync_tree(c->ov, fs_fd,
+				usage.inodes == 1 && !c->has_manifest)
+		    : 0;
 	if (r < 0)
 		return error_errno(err, -r, "sync it%s", overlay_ids_hint(r));
 	r = usage_store(dir_fd, &usage);
 	if (r == 0)
 		r = facts_write(dir_fd, SHALE_KIND_COMMITTED, c->name,
 				parent_id, (const char *const *)c->labels);
-	if (r == 0 && durable && fsync(dir_fd) < 0)
+	if (r == 0 && durable && !c->ov->is_ordered && fsync(dir_fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "write its facts") : 0;
 }
@@ -236,7 +232,8 @@ int commitment_sync_rooms(const struct overlay *ov, bool is_kept,
 	if (ov->durability == DURABLE_NONE)
 		return 0;
 	if (fsync(ov->room_fd[ROOM_SNAPSHOTS]) < 0 ||
-	    (!is_kept && fsync(ov->room_fd[ROOM_ACTIVE]) < 0))
+	    (!is_kept && !ov->is_ordered &&
+	     fsync(ov->room_fd[ROOM_ACTIVE]) < 0))
 		return error_errno(err, errno,
 				   "it is committed, but to sync '%s' failed",
 				   ov->root_path);

@@ -13,6 +13,7 @@
 #include "error.h"
 #include "facts.h"
 #include "labels.h"
+#include "lock.h"
 #include "native.h"
 #include "options.h"
 #include "overlay.h"
@@ -32,6 +33,11 @@ struct creation {
 	char id[ID_SIZE];
 	struct record *parent; /* NULL for none */
 	int parent_fd;	       /* its directory, until the key is published */
+	struct record *made;   /* what a reader would read of it; or NULL */
+	/* For which it was seen that the parent is there and the key is free;
+	 * odd: for none.
+	 */
+	uint64_t generation;
 	char **labels;
 	struct idmaps maps;
 	char map_id[ID_SIZE]; /* "": files belong to whom they belong */
@@ -41,6 +47,7 @@ struct creation {
 static void creation_drop(struct creation *creation)
 {
 	drop_record(&creation->parent);
+	drop_record(&creation->made);
 	drop_fd(&creation->parent_fd);
 	drop_labels(&creation->labels);
 	idmaps_clear(&creation->maps);
@@ -55,11 +62,14 @@ static int check_parent(struct creation *creation, const char *parent,
 {
 	int r;
 
-	if (!parent || !*parent)
+	if (!parent || !*parent) {
+		creation->generation = generation_read(creation->ov);
 		return 0;
+	}
 	r = name_check(parent, "parent", err);
 	if (r == 0)
-		r = record_find(creation->ov, parent, &creation->parent, err);
+		r = record_find_at(creation->ov, parent, &creation->generation,
+				   &creation->parent, err);
 	if (r < 0)
 		return error_context(err, r, "parent '%s'", parent);
 	if (creation->parent->kind != SHALE_KIND_COMMITTED)
@@ -162,7 +172,8 @@ static int open_parent(struct creation *creation, struct shale_error *err)
 		return 0;
 	creation->parent_fd = openat(
 		creation->ov->room_fd[ROOM_SNAPSHOTS], creation->parent->id,
-		O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		(creation->ov->driver->is_copying ? O_RDONLY : O_PATH) |
+			O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (creation->parent_fd < 0 && errno == ENOENT)
 		return no_parent(creation, err);
 	return creation->parent_fd < 0
@@ -187,24 +198,17 @@ static int make_fs(const struct creation *creation, int dir_fd)
 		st.st_uid = shift_uid(&shift, st.st_uid);
 		st.st_gid = shift_gid(&shift, st.st_gid);
 	}
-	return dir_create(dir_fd, "fs", st.st_mode & 07777, st.st_uid,
-			  st.st_gid);
+	return dir_create_in_ours(dir_fd, "fs", st.st_mode & 07777, st.st_uid,
+				  st.st_gid);
 }
 
-/* Where fs/ and work/ go: to the staged directory, or to an upper elsewhere. */
-static int open_place(struct creation *creation, const struct staged *staged,
-		      int *ret_fd, struct shale_error *err)
+/* Where fs/ and work/ go where they are kept elsewhere. */
+static int open_upper(struct creation *creation, const struct staged *staged,
+		      const char *name, int *ret_fd, struct shale_error *err)
 {
-	const char *name = label(creation, SHALE_LABEL_UPPER);
-	int r;
+	int r = upper_create(creation->ov, name, staged->name, staged->fd,
+			     ret_fd, err);
 
-	if (!name) {
-		*ret_fd = fcntl(staged->fd, F_DUPFD_CLOEXEC, 0);
-		return *ret_fd < 0 ? error_errno(err, errno, "open staging")
-				   : 0;
-	}
-	r = upper_create(creation->ov, name, staged->name, staged->fd, ret_fd,
-			 err);
 	if (r == 0 && upper_read(staged->fd, &creation->upper) < 0)
 		r = error_fail(err, ENOMEM, "out of memory");
 	return r;
@@ -223,7 +227,8 @@ static int make_dirs(const struct creation *creation, int dir_fd,
 	if (creation->kind == SHALE_KIND_ACTIVE || !creation->parent)
 		r = make_fs(creation, dir_fd);
 	if (r == 0 && creation->kind == SHALE_KIND_ACTIVE && creation->parent)
-		r = dir_create(dir_fd, "work", 0700, geteuid(), getegid());
+		r = dir_create_in_ours(dir_fd, "work", 0700, geteuid(),
+				       getegid());
 	if (r == 0 && creation->upper &&
 	    creation->ov->durability == DURABLE_ALL && fsync(dir_fd) < 0)
 		r = -errno;
@@ -233,14 +238,15 @@ static int make_dirs(const struct creation *creation, int dir_fd,
 static int build(struct creation *creation, const struct staged *staged,
 		 struct shale_error *err)
 {
-	auto_fd place_fd = -1;
+	const char *upper = label(creation, SHALE_LABEL_UPPER);
+	auto_fd upper_fd = -1;
 	int r = open_parent(creation, err);
 
-	if (r == 0)
-		r = open_place(creation, staged, &place_fd, err);
+	if (r == 0 && upper)
+		r = open_upper(creation, staged, upper, &upper_fd, err);
 	if (r < 0)
 		return r;
-	r = make_dirs(creation, place_fd, err);
+	r = make_dirs(creation, upper ? upper_fd : staged->fd, err);
 	if (r == 0 && label(creation, SHALE_LABEL_VOLATILE))
 		r = volatile_write(staged->fd);
 	if (r == 0 && *creation->map_id)
@@ -249,8 +255,9 @@ static int build(struct creation *creation, const struct staged *staged,
 		r = facts_write(staged->fd, creation->kind, creation->key,
 				creation->parent ? creation->parent->id : "",
 				(const char *const *)creation->labels);
+	/* Else the sync of active/ takes it along. */
 	if (r == 0 && creation->ov->durability == DURABLE_ALL &&
-	    fsync(staged->fd) < 0)
+	    !creation->ov->is_ordered && fsync(staged->fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "build it in staging%s",
 				   overlay_ids_hint(r))
@@ -258,11 +265,16 @@ static int build(struct creation *creation, const struct staged *staged,
 }
 
 static int check_under_lock(const struct creation *creation,
+			    const struct writer *writer,
 			    struct shale_error *err)
 {
 	struct stat held, there;
-	int r = check_free(creation, err);
+	int r;
 
+	/* Nobody has changed anything since. */
+	if (writer->generation == creation->generation)
+		return 0;
+	r = check_free(creation, err);
 	if (r < 0 || !creation->parent)
 		return r;
 	r = record_is_there(creation->ov, ROOM_SNAPSHOTS, creation->parent->id,
@@ -286,12 +298,14 @@ static int publish(const struct creation *creation, struct staged *staged,
 	int r = writer_begin(ov, &writer, err);
 
 	if (r == 0)
-		r = check_under_lock(creation, err);
+		r = check_under_lock(creation, &writer, err);
 	if (r == 0)
 		r = writer_change(&writer, err);
 	if (r == 0)
 		r = staged_publish(staged, ROOM_ACTIVE, creation->id, trash,
 				   err);
+	if (r == 0 && creation->made)
+		cache_add(ov->cache, creation->made);
 	if (r == 0 && creation->parent)
 		cache_count(ov->cache, creation->parent->id, 1);
 	return r;
@@ -357,17 +371,24 @@ static int create(struct creation *creation, struct shale_error *err)
 	bool is_there;
 	int r = check_free(creation, err);
 
+	/* What was seen holds for one generation where nobody came between. */
+	if (r == 0 && generation_read(ov) != creation->generation)
+		creation->generation |= 1;
 	if (r == 0)
 		r = copy_layers(creation, err);
 	if (r == 0)
 		r = staged_new(ov, &staged, err);
 	if (r == 0)
 		r = build(creation, &staged, err);
-	if (r == 0) {
+	if (r == 0 && ov->durability == DURABLE_ALL) {
 		made_fd = fcntl(staged.fd, F_DUPFD_CLOEXEC, 0);
 		if (made_fd < 0)
 			r = error_errno(err, errno, "build it in staging");
 	}
+	if (r == 0 && !*creation->labels)
+		creation->made = record_of_new(&staged.st, staged.fd,
+					       creation->id, creation->kind,
+					       creation->key, creation->parent);
 	if (r == 0)
 		r = publish(creation, &staged, trash, err);
 	trash_empty(ov, trash);

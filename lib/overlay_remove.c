@@ -52,10 +52,33 @@ int removal_take_away(struct writer *writer, const struct record *record,
 	return 0;
 }
 
+/*
+ * An empty one, as most are, goes by name in a few calls; whatever is left of any
+ * other is found by walking it.  A mount point is refused by rmdir, too.
+ */
+static bool is_emptied(struct overlay *ov, const struct record *record,
+		       int dir_fd, const char *trash)
+{
+	static const char *const facts[2][4] = {
+		[ROOM_ACTIVE] = { "key.parent", NULL },
+		[ROOM_SNAPSHOTS] = { "name.parent", "usage", NULL },
+	};
+
+	if (unlinkat(dir_fd, "fs", AT_REMOVEDIR) < 0 && errno != ENOENT)
+		return false;
+	(void)unlinkat(dir_fd, record_kind_fact(record->kind), 0);
+	for (const char *const *fact = facts[record->room]; *fact; fact++)
+		(void)unlinkat(dir_fd, *fact, 0);
+	if (record->kind == SHALE_KIND_ACTIVE)
+		(void)unlinkat(dir_fd, "work", AT_REMOVEDIR);
+	return unlinkat(ov->trash_fd, trash, AT_REMOVEDIR) == 0;
+}
+
 void removal_finish(struct overlay *ov, const struct record *record, int dir_fd,
 		    const struct remains *remains)
 {
-	trash_empty(ov, remains->trash);
+	if (*remains->trash && !is_emptied(ov, record, dir_fd, remains->trash))
+		trash_empty(ov, remains->trash);
 	trash_empty(ov, remains->copies);
 	if (!remains->in_place)
 		return;
@@ -77,11 +100,17 @@ static int sync_room(struct overlay *ov, enum room room,
 }
 
 /* Looks again under the lock: a door may have adopted the key meanwhile. */
-static int check_removable(struct overlay *ov, const struct record *seen,
+static int check_removable(const struct writer *writer,
+			   const struct record *seen, uint64_t generation,
 			   struct shale_error *err)
 {
+	struct overlay *ov = writer->ov;
 	auto_record now = NULL;
-	int r = record_load_removable(ov, seen->room, seen->id, &now, err);
+	int r;
+
+	if (writer->generation == generation)
+		return 0;
+	r = record_load_removable(ov, seen->room, seen->id, &now, err);
 
 	if (r == -ENOENT || (r == 0 && now->ino != seen->ino))
 		return error_fail(err, ENOENT, "no such snapshot");
@@ -89,18 +118,20 @@ static int check_removable(struct overlay *ov, const struct record *seen,
 }
 
 static int find_removable(struct overlay *ov, const char *name,
-			  struct record **ret, struct shale_error *err)
+			  uint64_t *generation, struct record **ret,
+			  struct shale_error *err)
 {
-	int r = record_find(ov, name, ret, err);
+	int r = record_find_at(ov, name, generation, ret, err);
 
 	if (r != -EUCLEAN)
 		return r;
+	*generation |= 1;
 	error_clear(err);
 	return record_find_removable(ov, name, ret, err);
 }
 
 static int remove_record(struct overlay *ov, const struct record *record,
-			 struct shale_error *err)
+			 uint64_t generation, struct shale_error *err)
 {
 	struct remains remains = { .in_place = false };
 	auto_locked_fd dir_fd = -1;
@@ -115,7 +146,7 @@ static int remove_record(struct overlay *ov, const struct record *record,
 
 		r = writer_begin(ov, &writer, err);
 		if (r == 0)
-			r = check_removable(ov, record, err);
+			r = check_removable(&writer, record, generation, err);
 		if (r == 0)
 			r = removal_take_away(&writer, record, dir_fd, &remains,
 					      err);
@@ -133,17 +164,18 @@ int overlay_remove(void *self, const char *key, struct shale_error *err)
 {
 	struct overlay *ov = self;
 	auto_record record = NULL;
+	uint64_t generation = 1;
 	int r = name_check(key, "key", err);
 
 	if (r == 0)
-		r = find_removable(ov, key, &record, err);
+		r = find_removable(ov, key, &generation, &record, err);
 	if (r == 0 && record->kind == SHALE_KIND_COMMITTED)
 		r = error_fail(err, EBADFD,
 			       "it is committed: delete is for those");
 	if (r == 0)
 		r = inuse_check_user(record, err);
 	if (r == 0)
-		r = remove_record(ov, record, err);
+		r = remove_record(ov, record, generation, err);
 	return r < 0 ? error_context(err, r, "remove '%s'", key ? key : "") : r;
 }
 
@@ -223,10 +255,11 @@ int overlay_delete(void *self, const char *name, struct shale_error *err)
 {
 	struct overlay *ov = self;
 	auto_record record = NULL;
+	uint64_t generation;
 	int r = name_check(name, "name", err);
 
 	if (r == 0)
-		r = find_removable(ov, name, &record, err);
+		r = find_removable(ov, name, &generation, &record, err);
 	if (r == 0 && record->kind != SHALE_KIND_COMMITTED)
 		r = error_fail(err, EBADFD,
 			       "it is not committed: remove is for those");

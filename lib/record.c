@@ -615,6 +615,29 @@ int record_find_removable(struct overlay *ov, const char *name,
 	return find_with(record_load_removable, ov, name, ret, err);
 }
 
+struct record *record_of_new(const struct stat *st, int dir_fd, const char *id,
+			     uint32_t kind, const char *name,
+			     const struct record *parent)
+{
+	static const char *const none[] = { NULL };
+	auto_record record = record_new(ROOM_ACTIVE, id, st);
+	struct stat fact;
+
+	if (!record || fstatat(dir_fd, record_kind_fact(kind), &fact,
+			       AT_SYMLINK_NOFOLLOW) < 0)
+		return NULL;
+	record->kind = kind;
+	record->created_ns = record->updated_ns = mtime_ns(&fact);
+	record->name = strdup(name);
+	record->parent = strdup(parent ? parent->name : "");
+	if (parent)
+		(void)stpcpy(record->parent_id, parent->id);
+	if (!record->name || !record->parent ||
+	    labels_new(none, &record->labels, NULL) < 0)
+		return NULL;
+	return take_ptr(&record);
+}
+
 int record_is_there(struct overlay *ov, enum room room, const char *id,
 		    const char *name, struct shale_error *err)
 {

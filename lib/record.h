@@ -8,6 +8,7 @@
 
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "overlay.h"
@@ -123,6 +124,19 @@ int record_load_removable(struct overlay *ov, enum room room, const char *id,
 			  struct record **ret, struct shale_error *err);
 int record_find_removable(struct overlay *ov, const char *name,
 			  struct record **ret, struct shale_error *err);
+
+/**
+ * record_of_new - the record of an active or view without labels that was just
+ * built
+ * @st:     of its directory
+ * @dir_fd: the same, open; its kind fact is there
+ * @parent: lent; NULL for none
+ *
+ * Return: what reading it would give, or NULL: then it has to be read.
+ */
+struct record *record_of_new(const struct stat *st, int dir_fd, const char *id,
+			     uint32_t kind, const char *name,
+			     const struct record *parent);
 
 /**
  * record_is_there - whether a certified directory has this very name; a fast

@@ -20,50 +20,87 @@
 /* How often a cleanup may take our directory before we have locked it. */
 #define STAGE_TRIES 100
 
-static int make_exact(int fd, mode_t mode, uid_t uid, gid_t gid)
+/* Of a directory that was just made, as it came out. */
+static int make_exact(int fd, const struct stat *st, mode_t mode, uid_t uid,
+		      gid_t gid)
 {
-	struct stat st;
+	bool is_exact = (st->st_mode & 07777) == mode;
 
-	if (fstat(fd, &st) < 0)
+	if ((st->st_uid != uid || st->st_gid != gid) &&
+	    fchown(fd, uid, gid) < 0)
 		return -errno;
-	if ((st.st_uid != uid || st.st_gid != gid) && fchown(fd, uid, gid) < 0)
-		return -errno;
-	/* chown clears set-ID bits, an ACL's mask changes with chmod. */
-	(void)fremovexattr(fd, "system.posix_acl_default");
-	(void)fremovexattr(fd, "system.posix_acl_access");
+	/* chown clears set-ID bits, an ACL's mask changes with chmod.  Both ACLs
+	 * are inherited together.
+	 */
+	if (fremovexattr(fd, "system.posix_acl_default") == 0) {
+		(void)fremovexattr(fd, "system.posix_acl_access");
+		is_exact = false;
+	}
+	if (is_exact && st->st_uid == uid && st->st_gid == gid)
+		return 0;
 	return fchmod(fd, mode) < 0 ? -errno : 0;
+}
+
+static int open_made(int dir_fd, const char *name)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dir_fd, name, flags);
+
+	if (fd < 0 && errno == EACCES && /* an umask that takes our own bits */
+	    fchmodat(dir_fd, name, 0700, 0) == 0)
+		fd = openat(dir_fd, name, flags);
+	return fd < 0 ? -errno : fd;
 }
 
 int dir_create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid)
 {
 	auto_fd fd = -1;
+	struct stat st;
 
 	if (mkdirat(dir_fd, name, 0700) < 0)
 		return -errno;
-	fd = openat(dir_fd, name,
-		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 && errno == EACCES && /* an umask that takes our own bits */
-	    fchmodat(dir_fd, name, 0700, 0) == 0)
-		fd = openat(dir_fd, name,
-			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fd < 0 ? -errno : make_exact(fd, mode, uid, gid);
+	fd = open_made(dir_fd, name);
+	if (fd < 0)
+		return fd;
+	return fstat(fd, &st) < 0 ? -errno
+				  : make_exact(fd, &st, mode, uid, gid);
 }
 
-static int open_and_lock(struct overlay *ov, const char *name)
+int dir_create_in_ours(int dir_fd, const char *name, mode_t mode, uid_t uid,
+		       gid_t gid)
 {
-	auto_locked_fd fd =
-		openat(ov->staging_fd, name,
-		       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat held, there;
+	struct stat st;
+	auto_fd fd = -1;
+
+	if (mkdirat(dir_fd, name, mode) < 0 ||
+	    fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	if ((st.st_mode & 07777) == mode && st.st_uid == uid &&
+	    st.st_gid == gid)
+		return 0;
+	fd = open_made(dir_fd, name);
+	return fd < 0 ? fd : make_exact(fd, &st, mode, uid, gid);
+}
+
+/* Makes one of ours of a directory that was just made in staging/. */
+static int open_and_lock(struct overlay *ov, struct staged *staged)
+{
+	auto_locked_fd fd = open_made(ov->staging_fd, staged->name);
+	struct stat there;
+	int r;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -ENOENT : -errno;
-	if (fstat(fd, &held) < 0 ||
-	    fstatat(ov->staging_fd, name, &there, AT_SYMLINK_NOFOLLOW) < 0)
+	if (fstat(fd, &staged->st) < 0 ||
+	    fstatat(ov->staging_fd, staged->name, &there, AT_SYMLINK_NOFOLLOW) <
+		    0)
 		return -errno;
-	return held.st_ino == there.st_ino ? take_fd(&fd) : -ENOENT;
+	if (staged->st.st_ino != there.st_ino)
+		return -ENOENT;
+	r = make_exact(fd, &staged->st, 0700, geteuid(), getegid());
+	return r < 0 ? r : take_fd(&fd);
 }
 
 int staged_new(struct overlay *ov, struct staged *staged,
@@ -75,14 +112,12 @@ int staged_new(struct overlay *ov, struct staged *staged,
 		r = id_random(staged->name);
 		if (r < 0)
 			break;
-		/* -ENOENT: a cleanup came between mkdir and flock. */
-		r = dir_create(ov->staging_fd, staged->name, 0700, geteuid(),
-			       getegid());
-		if (r == -ENOENT)
-			continue;
-		if (r < 0)
+		if (mkdirat(ov->staging_fd, staged->name, 0700) < 0) {
+			r = -errno;
 			break;
-		r = open_and_lock(ov, staged->name);
+		}
+		/* -ENOENT: a cleanup came between mkdir and flock. */
+		r = open_and_lock(ov, staged);
 		if (r >= 0) {
 			staged->ov = ov;
 			staged->fd = r;
@@ -148,7 +183,7 @@ int staged_rename(struct staged *staged, int dir_fd, const char *name,
 		      RENAME_NOREPLACE) < 0)
 		return error_errno(err, errno, "rename '%s/staging/%s' to '%s'",
 				   ov->root_path, staged->name, name);
-	drop_locked_fd(&staged->fd);
+	drop_fd(&staged->fd);
 	return 0;
 }
 
@@ -156,8 +191,12 @@ int staged_publish(struct staged *staged, enum room room, const char *id,
 		   char ret_trash[ID_SIZE], struct shale_error *err)
 {
 	struct overlay *ov = staged->ov;
-	int r = trash_make_room(ov, room, id, ret_trash, err);
+	int r = staged_rename(staged, ov->room_fd[room], id, err);
 
+	if (r != -EEXIST)
+		return r;
+	error_clear(err);
+	r = trash_make_room(ov, room, id, ret_trash, err);
 	return r < 0 ? r : staged_rename(staged, ov->room_fd[room], id, err);
 }
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "lock.h"
@@ -16,6 +17,7 @@ struct staged {
 	struct overlay *ov;
 	int fd; /* -1: nothing staged */
 	char name[ID_SIZE];
+	struct stat st; /* when it was made */
 };
 
 #define STAGED_INIT                  \
@@ -97,5 +99,12 @@ int dir_create(int dir_fd, const char *name, mode_t mode, uid_t uid, gid_t gid);
  */
 int staged_make_fs(int dir_fd, mode_t mode, int *ret_fd,
 		   struct shale_error *err);
+
+/**
+ * dir_create_in_ours - the same in a directory that staged_new or dir_create
+ * made, from which no ACL can be inherited
+ */
+int dir_create_in_ours(int dir_fd, const char *name, mode_t mode, uid_t uid,
+		       gid_t gid);
 
 #endif

@@ -5,7 +5,7 @@
 # shellcheck source-path=SCRIPTDIR
 # shellcheck disable=SC2154 # lib.sh sets them
 . "$(dirname "$0")/lib.sh"
-needs strace
+needs strace mkfs.ext4 mkfs.xfs mkfs.btrfs
 
 # What looks for leaks at the end of a program can't while that is traced.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
@@ -24,33 +24,51 @@ calls()
 		sed -E 's/[0-9a-f]{32}/ID/' | paste -sd ,
 }
 
-# synced LEVEL WANT ARGS...
+# synced 'FS, LEVEL' WANT ARGS...
 synced()
 {
-	is "$(calls "$1" "${@:3}")" "$2" "$1: $3 does: ${2:-no sync}"
+	is "$(calls "${1#*, }" "${@:3}")" "$2" "$1: $3 does: ${2:-no sync}"
 }
 
-for level in none layer all; do
-	S=$T/$level
-	calls "$level" prepare first >/dev/null
-	case $level in
-	none) commit=renameat2 make=renameat2 remove=renameat2 label= ;;
-	layer) make=renameat2 remove=renameat2 label= ;;
-	all)
-		make='fsync ID,renameat2,fsync active'
-		remove='renameat2,fsync active'
-		label='fsync ID'
-		;;
-	esac
-	# All that is in it, then its facts, and only then its name.
-	[ "$level" = none ] || commit='syncfs fs,fsync ID,renameat2'
-	[ "$level" = none ] || commit+=',fsync snapshots,fsync active'
-	synced $level "$commit" commit base first
-	synced $level "$make" prepare k base
-	synced $level "$make" view v base
-	synced $level "$label" label k a=b
-	synced $level "$remove" remove k
-	synced $level "$remove" remove v
-	synced $level "${remove/active/snapshots}" delete base
+# what_is_synced FS: on a file system of its own, at $T/FS
+what_is_synced()
+{
+	local level make remove label file commit empty
+	for level in none layer all; do
+		S=$T/$1/$level
+		calls "$level" prepare first >/dev/null
+		make=renameat2 remove=renameat2 label=
+		if [ "$level" = all ]; then
+			make='fsync ID,renameat2,fsync active'
+			remove='renameat2,fsync active'
+			label='fsync ID'
+		fi
+		# All that is in it, then its facts, and only then its name.
+		commit='syncfs fs,fsync ID,renameat2,fsync snapshots,fsync active'
+		empty=${commit/syncfs fs/fsync fs}
+		# One journal, in which all comes in its order.
+		if [ "$1" != btrfs ]; then
+			make=${make#fsync ID,}
+			commit='syncfs fs,renameat2,fsync snapshots'
+			empty='renameat2,fsync snapshots'
+		fi
+		[ "$level" != none ] || commit=renameat2 empty=renameat2
+		file=$(ls -d "$S"/active/*/fs)/file
+		echo hello >"$file"
+		synced "$1, $level" "$commit" commit base first
+		synced "$1, $level" "$make" prepare k base
+		synced "$1, $level" "$make" view v base
+		synced "$1, $level" "$label" label k a=b
+		synced "$1, $level" "$remove" remove v
+		synced "$1, $level" "$empty" commit other k
+		synced "$1, $level" "${remove/active/snapshots}" delete other
+	done
+}
+
+for fs in ext4 xfs btrfs; do
+	on_loop $fs 320M
+	what_is_synced $fs
+	umount "$T/$fs"
+	rm "$T/$fs.img"
 done
 done_testing

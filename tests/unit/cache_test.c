@@ -232,15 +232,6 @@ static void a_user_set_by_another_handle_blocks(void **state)
 
 /* ---- the generation ---- */
 
-static void set_generation(uint64_t value)
-{
-	int fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	assert_int_equal(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
-	(void)close(fd);
-}
-
 /* Checks that the last change has moved the generation, to an even one. */
 static void check_moved(uint64_t *last, const char *what)
 {

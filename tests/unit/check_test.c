@@ -619,15 +619,6 @@ static void a_lost_work_is_made_anew(void **state)
 	check_finds(0, "");
 }
 
-static void set_generation(uint64_t generation)
-{
-	int fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
-
-	assert_int_equal(pwrite(fd, &generation, sizeof(generation), 0),
-			 sizeof(generation));
-	(void)close(fd);
-}
-
 static void an_odd_generation_is_made_even(void **state)
 {
 	char path[PATH_MAX];

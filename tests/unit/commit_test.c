@@ -398,6 +398,27 @@ static void commit_refuses_a_mounted_overlay(void **state)
 	check_list(of_name("n", "fs"), "written");
 }
 
+/* Which leaves no trace in the work directory that a mount of ours has. */
+static void commit_refuses_one_with_another_work_directory(void **state)
+{
+	char options[3 * PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_dir(at("m"));
+	make_dir(at("other"));
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(options, sizeof(options),
+		       "workdir=%s,upperdir=%s,lowerdir=%s,index=off",
+		       at("other"), of_key("k", "fs"), of_name("base", "fs"));
+	if (mount("overlay", at("m"), "overlay", 0, options) < 0)
+		skip_because("needs an overlay");
+	REFUSED(EBUSY, "'k'", shale_commit(store, "n", "k", NULL, &why));
+	assert_int_equal(umount(at("m")), 0);
+	MUST(shale_commit(store, "n", "k", NULL, &why));
+}
+
 static int mount_elsewhere(void *ctx)
 {
 	if (unshare(CLONE_NEWNS) < 0 ||
@@ -522,6 +543,7 @@ int main(void)
 		TEST_IN_STORE(a_process_of_another_boot_does_not_block),
 		TEST_IN_STORE(commit_refuses_while_another_commit_has_the_key),
 		TEST_IN_STORE(commit_refuses_a_mounted_overlay),
+		TEST_IN_STORE(commit_refuses_one_with_another_work_directory),
 		TEST_IN_STORE(commit_refuses_an_overlay_in_another_namespace),
 		TEST_IN_STORE(a_probe_leaves_no_trace_in_the_layer),
 		TEST_IN_STORE(check_of_a_committed_one_is_ebadfd),

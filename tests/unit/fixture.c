@@ -466,6 +466,15 @@ uint64_t generation(void)
 	return ret;
 }
 
+void set_generation(uint64_t value)
+{
+	int fd = open(at("store/lock"), O_WRONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &value, sizeof(value), 0), sizeof(value));
+	(void)close(fd);
+}
+
 /* ---- snapshots ---- */
 
 void make_layer(const char *name, const char *parent)

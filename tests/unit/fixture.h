@@ -117,6 +117,8 @@ void check_list(const char *dir, const char *names);
 bool is_there(const char *path);
 int64_t mtime_ns(const char *path);
 uint64_t generation(void);
+/* What a writer does besides its change, where a test plays one. */
+void set_generation(uint64_t value);
 
 /* ---- snapshots ---- */
 

@@ -546,6 +546,7 @@ static void prepare_after(void (*act)(void), int expected)
 		(void)usleep(10000);
 	assert_true(is_staged());
 	act();
+	set_generation(generation() + 2);
 	helper_kill(&writer);
 	helper_wait(&creator);
 	helper_stop(&creator);
