@@ -33,7 +33,7 @@ has()
 }
 
 rooms=()
-for room in base lib plugin door hooks runtime conform cli tests; do
+for room in base lib plugin door hooks runtime conform cli bench tests; do
 	[ -d "$room" ] && rooms+=("$room")
 done
 mapfile -t sources < <(find "${rooms[@]}" -name '*.[ch]' | sort)
@@ -92,6 +92,16 @@ what='shellcheck finds nothing'
 if has shellcheck "$what"; then
 	report "$(shellcheck -x -P SCRIPTDIR -f gcc "${scripts[@]}" 2>&1)" \
 		"$what"
+fi
+
+mapfile -t pythons < <(find bench -name '*.py' 2>/dev/null | sort
+	ls bench/run 2>/dev/null)
+what='python3 reads what is written for it'
+if [ ${#pythons[@]} -gt 0 ] && has python3 "$what"; then
+	report "$(python3 -c 'import ast, sys
+for name in sys.argv[1:]:
+	ast.parse(open(name, encoding="utf-8").read(), name)' \
+		"${pythons[@]}" 2>&1 | tail -n 1)" "$what"
 fi
 
 what='codespell finds nothing'
