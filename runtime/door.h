@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the parts of shale-runtime-door share.  Each verb returns the exit
+ * The verbs with something to mount or to tidy up.  Each returns the exit
  * status for the caller, after it has told what went wrong, or does not
  * return: a container that is none of ours is the real runtime's alone.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The real runtime and our own programs: see find.h.
+ * The real runtime: see find.h.
  */
 #include "find.h"
 
@@ -92,21 +92,4 @@ int find_runtime(const char *asked, char ret[PATH_MAX], const char **ret_name,
 	return error_fail(
 		err, ENOENT,
 		"neither runc nor crun is in PATH: install one, or name a runtime with --shale-runtime-path or as \"runtime\" in shale.json");
-}
-
-void find_helper(const char *name, char ret[PATH_MAX])
-{
-	static const char bindir[] = SHALE_BINDIR "/";
-	char self[PATH_MAX];
-	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-
-	self[len < 0 ? 0 : len] = '\0';
-	slash = strrchr(self, '/');
-	len = slash ? slash + 1 - self : 0;
-	len -= (ssize_t)(sizeof(bindir) - 1);
-	if (len < 0 || strncmp(self + len, bindir, sizeof(bindir) - 1) != 0)
-		len = 0;
-	(void)snprintf(ret, PATH_MAX, "%.*s%s/%s", (int)len, self,
-		       SHALE_LIBEXECDIR, name);
 }

@@ -19,12 +19,4 @@
 int find_runtime(const char *asked, char ret[PATH_MAX], const char **ret_name,
 		 struct shale_error *err);
 
-/**
- * find_helper - path of a program of ours in libexecdir
- *
- * Where the tree of our installation is below another directory than the one
- * that it was configured for, the program is there, too.
- */
-void find_helper(const char *name, char ret[PATH_MAX]);
-
 #endif

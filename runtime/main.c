@@ -3,9 +3,8 @@
  * shale-runtime(8): an OCI runtime that gives a container its root file
  * system before the real one sees it.
  *
- * This is the part that runs at each call, and most calls are none of our
- * business: it loads next to nothing, has a look, and is the real runtime or
- * shale-runtime-door, which does the work.
+ * Most calls are none of our business: this loads next to nothing, has a look,
+ * and becomes the real runtime.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 
 #include "call.h"
 #include "conffile.h"
+#include "door.h"
 #include "error.h"
 #include "find.h"
 #include "home.h"
@@ -22,8 +22,6 @@
 #include "mark.h"
 #include "mounted.h"
 #include "scope.h"
-
-#define DOOR_PROGRAM "shale-runtime-door"
 
 static const char usage_text[] =
 	"Usage: shale-runtime [OPTION]... [RUNTIME-OPTION]... VERB ...\n"
@@ -36,10 +34,10 @@ static const char usage_text[] =
 	"  --shale-config FILE        instead of " SHALE_CONFIG_FILE "\n"
 	"  --shale-help               this text; --help is the real runtime's\n";
 
-/* Words of a runtime's call and room for two more, and NULL. */
+/* Words of a call, and NULL. */
 static char **copy_words(int argc, char **argv)
 {
-	char **words = calloc((size_t)argc + 4, sizeof(*words));
+	char **words = calloc((size_t)argc + 1, sizeof(*words));
 
 	if (words)
 		memcpy(words, argv, (size_t)argc * sizeof(*words));
@@ -89,21 +87,17 @@ static bool wants_door(const struct call *call)
 				    call->command.id);
 }
 
-/* The door is told what was found here, then the words as they came. */
-static int exec_door(const struct call *call, int argc, char **argv,
-		     struct shale_error *err)
+/* Comes back only where it could not do it. */
+static int go_through_door(const struct call *call, struct shale_error *err)
 {
-	auto_free char **words = copy_words(argc, argv);
-	char path[PATH_MAX];
+	struct ending ending = { 0 };
+	int r = command_is(&call->command, call->argv, "delete")
+			? door_delete(call, &ending, err)
+			: door_create(call, &ending, err);
 
-	if (!words)
-		return error_fail(err, ENOMEM, "out of memory");
-	memmove(words + 3, words + 1, (size_t)argc * sizeof(*words));
-	words[1] = (char *)call->path;
-	words[2] = call->argv[0];
-	find_helper(DOOR_PROGRAM, path);
-	(void)execv(path, words);
-	return error_errno(err, errno, "run '%s'", path);
+	if (r < 0)
+		return r;
+	child_end_as(&ending);
 }
 
 static int check_options(const struct command *own, struct shale_error *err)
@@ -152,7 +146,7 @@ static int run(struct call *call, int argc, char **argv,
 		return r;
 	words[0] = (char *)name;
 	call_init(call, path, argc, words);
-	return wants_door(call) ? exec_door(call, argc, argv, err)
+	return wants_door(call) ? go_through_door(call, err)
 				: call_exec(call, err);
 }
 

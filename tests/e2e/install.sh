@@ -23,7 +23,7 @@ export PKG_CONFIG_ALLOW_SYSTEM_CFLAGS=1 PKG_CONFIG_ALLOW_SYSTEM_LIBS=1
 # ---- files ----
 
 for file in "$bindir/shale" "$bindir/shale-runtime" \
-	"$libexecdir/shale-hook" "$libexecdir/shale-runtime-door" \
+	"$libexecdir/shale-hook" \
 	"$libdir/libshale.so.0" "$libdir/libshale.so" "$libdir/libshale.a" \
 	"$includedir/shale/shale.h" "$includedir/shale/snapshotter.h" \
 	"$libdir/pkgconfig/shale.pc" "$libdir/pkgconfig/shale-plugin.pc" \
