@@ -15,6 +15,8 @@
 
 #include "scope.h"
 
+/* A ".." that meets anybody's rename or mount in the whole system is EAGAIN. */
+#define OPEN_TRIES 10000
 /* STATX_MNT_ID_UNIQUE, which older headers have not. */
 #define UNIQUE_MNT_ID 0x4000U
 /* Two changes so close may have the same time: until 6.13 the clock of files
@@ -29,15 +31,17 @@ int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 		.flags = flags | O_CLOEXEC,
 		.resolve = resolve | RESOLVE_NO_MAGICLINKS,
 	};
-	long fd;
+	long fd = -1;
 
 	if (!(resolve & RESOLVE_BENEATH))
 		how.resolve |= RESOLVE_IN_ROOT;
 	if (flags & O_CREAT)
 		how.mode = 0644;
-	do
+	for (int try = 0; try < OPEN_TRIES; try++) {
 		fd = syscall(SYS_openat2, root_fd, path, &how, sizeof(how));
-	while (fd < 0 && errno == EINTR);
+		if (fd >= 0 || (errno != EINTR && errno != EAGAIN))
+			break;
+	}
 	if (fd < 0)
 		return errno == ENOSYS ? -ENOTSUP : -errno;
 	return (int)fd;

@@ -432,6 +432,33 @@ static void nothing_escapes_from_a_root(void **state)
 	check_in_root("absent", 0, ENOENT, NULL);
 }
 
+static int rename_for_ever(void *ctx)
+{
+	const char *from = ctx;
+	char to[PATH_MAX];
+
+	(void)snprintf(to, sizeof(to), "%s.2", from);
+	for (;;)
+		if (rename(from, to) < 0 || rename(to, from) < 0)
+			return -1;
+}
+
+/* The kernel says EAGAIN where anybody's rename or mount meets a "..". */
+static void a_path_opens_while_others_rename(void **state)
+{
+	struct helper helper;
+	char path[PATH_MAX];
+
+	(void)state;
+	make_root();
+	make_dir(at("elsewhere"));
+	(void)snprintf(path, sizeof(path), "%s", at("elsewhere"));
+	helper_begin(&helper, rename_for_ever, path);
+	for (int i = 0; i < 5000; i++)
+		check_in_root("dir/up", 0, 0, "inside");
+	helper_kill(&helper);
+}
+
 static void beneath_refuses_what_in_root_redirects(void **state)
 {
 	(void)state;
@@ -552,6 +579,7 @@ int main(void)
 		TEST_IN_DIR(two_may_remove_one_tree),
 		TEST_IN_DIR(empty_leaves_the_directory),
 		TEST_IN_DIR(nothing_escapes_from_a_root),
+		TEST_IN_DIR(a_path_opens_while_others_rename),
 		TEST_IN_DIR(beneath_refuses_what_in_root_redirects),
 		TEST_IN_DIR(magic_links_are_refused),
 		TEST_IN_DIR(read_link_takes_1023_bytes_and_no_more),
