@@ -26,6 +26,7 @@ def doors(**args):
     """The same container by each door."""
     return [entry(label, "containers", args=dict(args, door=door))
             for label, door in (("by hand", "hand"),
+                                ("by hand, all of it", "measured"),
                                 ("shale-runtime", "runtime"),
                                 ("shale-hook", "hook"))]
 
@@ -60,14 +61,18 @@ ROWS = [
     {"name": "run", "row": "run", "count": 2, "rounds": 31,
      "says": "runc run of /bin/true on 10 layers",
      "contestants": doors(layers=10),
-     "means": "by hand the overlay is there before and goes after; the others "
-              "make and remove it within what is measured.",
+     "means": "by hand the overlay is there before and goes after; all the "
+              "others make, unmount and delete it within what is measured.",
      "goals": [{"of": "shale-hook", "against": "by hand", "above": 3e6},
-               {"of": "shale-runtime", "against": "by hand", "above": 2e6}]},
+               {"of": "shale-runtime", "against": "by hand", "above": 2e6},
+               {"of": "shale-runtime", "against": "by hand, all of it",
+                "above": 2e6},
+               {"of": "shale-hook", "against": "by hand, all of it",
+                "above": 3e6}]},
     {"name": "crowd", "row": "crowd", "count": 100, "rounds": 5,
      "says": "100 containers at once, from prepare to removed, each",
-     "contestants": doors(layers=10)[:2], "quick": False,
-     "goals": [{"of": "shale-runtime", "against": "by hand",
+     "contestants": doors(layers=10)[1:3], "quick": False,
+     "goals": [{"of": "shale-runtime", "against": "by hand, all of it",
                 "at_most": 1.05}]},
     {"name": "working", "row": "working", "count": 1, "rounds": 9,
      "says": "by command: a working container made, mounted, unmounted, "
