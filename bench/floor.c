@@ -5,15 +5,19 @@
  *
  *	cycle			a directory with fs/, work/ and two facts is
  *				made aside, renamed in, renamed out and deleted
+ *	commit			three facts, a rename and one fsync
  *	commit-files files=N	the same files, and one syncfs
+ *	remove-files files=N	rm -rf
  */
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "contestant.h"
@@ -74,6 +78,29 @@ static int cycle(long count, uint64_t *ret_ns)
 	return 0;
 }
 
+/* Three facts, a rename and the sync of that. */
+static int commit(uint64_t *ret_ns)
+{
+	uint64_t start;
+
+	if (make())
+		return contest_fail_errno("make what is to be committed");
+	start = contest_now();
+	if (symlinkat("4096,1", dir_fd, "key/usage") ||
+	    symlinkat("../../snapshots/00112233445566778899aabbccddeeff",
+		      dir_fd, "key/name.parent") ||
+	    symlinkat("two", dir_fd, "key/name") ||
+	    renameat(dir_fd, "key", dir_fd, "two") || fsync(dir_fd))
+		return contest_fail_errno("commit");
+	*ret_ns = contest_now() - start;
+	if (renameat(dir_fd, "two", dir_fd, "key") ||
+	    unlinkat(dir_fd, "key/usage", 0) ||
+	    unlinkat(dir_fd, "key/name.parent", 0) ||
+	    unlinkat(dir_fd, "key/name", 0) || unmake())
+		return contest_fail_errno("clean up");
+	return 0;
+}
+
 static int remove_one(const char *path, const struct stat *st, int type,
 		      struct FTW *at)
 {
@@ -101,11 +128,34 @@ static int commit_files(uint64_t *ret_ns)
 		       : 0;
 }
 
+/* What anybody would do. */
+static int remove_files(uint64_t *ret_ns)
+{
+	char rm[] = "rm", how[] = "-rf", tree[PATH_MAX];
+	char *const argv[] = { rm, how, tree, NULL };
+	uint64_t start;
+	int status;
+	pid_t pid;
+
+	(void)stpcpy(stpcpy(tree, place), "/tree");
+	if (mkdir(tree, 0755) < 0 || files_write(tree, files) < 0)
+		return contest_fail_errno("make '%s'", tree);
+	sync();
+	start = contest_now();
+	if (posix_spawnp(&pid, rm, NULL, NULL, argv, environ) != 0 ||
+	    waitpid(pid, &status, 0) < 0 || status)
+		return contest_fail("rm -rf '%s': it failed", tree);
+	*ret_ns = contest_now() - start;
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct contest_row rows[] = {
 		{ "cycle", set_up, NULL, tear_down, cycle },
+		{ "commit", set_up, commit, tear_down, NULL },
 		{ "commit-files", set_up, commit_files, tear_down, NULL },
+		{ "remove-files", set_up, remove_files, tear_down, NULL },
 	};
 
 	return contest_main(argc, argv, rows, sizeof(rows) / sizeof(*rows));

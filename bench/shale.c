@@ -9,7 +9,8 @@
  *	stat, walk, walk-label, walk-new, prepare, mounts, remove, delete,
  *	memory size=N			in a store of N snapshots
  *	chain, chain-new layers=N	mounts of N layers; in a new handle
- *	usage, remove-files files=N	of an active with N files
+ *	usage, remove-files files=N	of an active with N files; later=yes: what
+ *			is left to cleanup, with cleaned=1 that too
  *	siblings size=N			prepare and remove beside N children
  *
  * All take durability=none|layer|all.
@@ -34,6 +35,7 @@ static struct contest here; /* of the row: its words outlive the setup */
 static char shelf[64];	    /* name of the store below the directory */
 static long size;
 static unsigned int seed;
+static long is_cleaned; /* whether a removal ends when the space is back */
 
 static int failed(const struct shale_error *err)
 {
@@ -366,6 +368,28 @@ static int remove_files(uint64_t *ret_ns)
 	return 0;
 }
 
+/* Until the space is back. */
+static int remove_and_clean(uint64_t *ret_ns)
+{
+	struct shale_error err = SHALE_ERROR_INIT;
+	uint64_t start;
+
+	if (remove_files(ret_ns) < 0)
+		return -1;
+	start = contest_now();
+	if (shale_cleanup(store, NULL, &err) < 0)
+		return failed(&err);
+	if (is_cleaned)
+		*ret_ns += contest_now() - start;
+	return 0;
+}
+
+static int set_up_removal(const struct contest *contest)
+{
+	is_cleaned = contest_number(contest, "cleaned", 0);
+	return set_up_base(contest);
+}
+
 static int set_up_siblings(const struct contest *contest)
 {
 	char key[SHELF_NAME_SIZE];
@@ -411,7 +435,8 @@ int main(int argc, char **argv)
 		{ "chain", set_up_layers, chain, tear_down, NULL },
 		{ "chain-new", set_up_layers, chain_new, tear_down, NULL },
 		{ "usage", set_up_files, usage, tear_down, NULL },
-		{ "remove-files", set_up_base, remove_files, tear_down, NULL },
+		{ "remove-files", set_up_removal, remove_and_clean, tear_down,
+		  NULL },
 		{ "siblings", set_up_siblings, beside, tear_down, NULL },
 	};
 

@@ -17,10 +17,11 @@
 #include "files.h"
 
 static struct shale_store *open_with(const char *dir, const char *name,
-				     const char *durability)
+				     const char *durability, const char *later)
 {
-	const char *const config[] = { "create", "yes", "durability",
-				       durability, NULL };
+	const char *const config[] = { "create",   "yes",	   "durability",
+				       durability, "delete_later", later,
+				       NULL };
 	struct shale_error err = SHALE_ERROR_INIT;
 	struct shale_store *store = NULL;
 	char root[PATH_MAX];
@@ -34,7 +35,8 @@ static struct shale_store *open_with(const char *dir, const char *name,
 struct shale_store *shelf_open(const struct contest *contest, const char *name)
 {
 	return open_with(contest->dir, name,
-			 contest_arg(contest, "durability", "layer"));
+			 contest_arg(contest, "durability", "layer"),
+			 contest_arg(contest, "later", "no"));
 }
 
 void shelf_name(long number, char ret[SHELF_NAME_SIZE])
@@ -62,7 +64,7 @@ static int add_layer(struct shale_store *store, long number, long chain,
 static int add_layers(const struct contest *contest, const char *name,
 		      long size, long chain, const char *tip)
 {
-	struct shale_store *store = open_with(contest->dir, name, "none");
+	struct shale_store *store = open_with(contest->dir, name, "none", "no");
 	struct shale_error err = SHALE_ERROR_INIT;
 	char parent[SHELF_NAME_SIZE];
 	int r = store ? 0 : -1;

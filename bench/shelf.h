@@ -21,7 +21,8 @@
  * shelf_open - a handle of a store in the contestant's directory
  * @name: of the store; what is there is kept
  *
- * Durability is that of the argument `durability`, `layer` by default.
+ * Durability is that of the argument `durability`, `layer` by default; `later`
+ * is its delete_later.
  */
 struct shale_store *shelf_open(const struct contest *contest, const char *name);
 

@@ -204,6 +204,7 @@ static const struct {
 	{ "lock_timeout_ms", set_lock_timeout },
 	{ "any_filesystem", set_flag },
 	{ "slow_chown", set_flag },
+	{ "delete_later", set_flag },
 	{ "manifest", set_manifest },
 	{ "policy", set_policy },
 };

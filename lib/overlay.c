@@ -212,6 +212,8 @@ static int configure_one(struct overlay *ov, const char *key, const char *value,
 		return set_flag(&ov->any_filesystem, key, value, err);
 	if (!strcmp(key, "slow_chown"))
 		return set_flag(&ov->slow_chown, key, value, err);
+	if (!strcmp(key, "delete_later"))
+		return set_flag(&ov->deletes_later, key, value, err);
 	return error_fail(err, EINVAL,
 			  "configuration: the snapshotter '%s' knows no '%s'",
 			  ov->driver->name, key);

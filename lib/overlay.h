@@ -43,6 +43,7 @@ struct overlay {
 	bool any_filesystem;
 	bool is_ordered;      /* what is synced brings all before it along */
 	bool slow_chown;      /* copy layers that can't be mounted idmapped */
+	bool deletes_later;   /* what is removed stays in trash for cleanup */
 	atomic_int can_map;   /* whether they can: 1, -1, 0 not known yet */
 	bool always_manifest; /* each commit writes one */
 	bool userxattr;	      /* overlays keep their marks in user.* */

@@ -77,9 +77,12 @@ static bool is_emptied(struct overlay *ov, const struct record *record,
 void removal_finish(struct overlay *ov, const struct record *record, int dir_fd,
 		    const struct remains *remains)
 {
-	if (*remains->trash && !is_emptied(ov, record, dir_fd, remains->trash))
+	if (*remains->trash &&
+	    !is_emptied(ov, record, dir_fd, remains->trash) &&
+	    !ov->deletes_later)
 		trash_empty(ov, remains->trash);
-	trash_empty(ov, remains->copies);
+	if (!ov->deletes_later)
+		trash_empty(ov, remains->copies);
 	if (!remains->in_place)
 		return;
 	/* By descriptor: the name may already be a new snapshot's, which a

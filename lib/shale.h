@@ -139,6 +139,8 @@ SHALE_API const struct shale_snapshotter *shale_native_snapshotter(void);
  *          slow_chown      yes: where a file system or kernel has no
  *                          idmapped mounts, copy layers for each mapping
  *          any_filesystem  yes: do not refuse a file system by its name
+ *          delete_later    yes: files of what is removed or deleted are left
+ *                          to shale_cleanup
  *          manifest        always, or asked (default): by the flag alone
  *          native knows neither mount_option nor upper.
  * @host:   lent until the store is closed; may be NULL
@@ -268,7 +270,8 @@ SHALE_API int shale_flatten(struct shale_store *store, const char *new_name,
 /**
  * shale_remove - remove an active snapshot or a view
  *
- * Gone for everybody at once; then its files are deleted, without the lock.
+ * Gone for everybody at once; then its files are deleted, without the lock, or
+ * later (delete_later).
  *
  * Return: 0, -ENOENT, -EBADFD (committed: shale_delete is for those), -EBUSY
  *         (a live container or a commit uses it).
@@ -308,7 +311,8 @@ SHALE_API int shale_exists(struct shale_store *store, const char *name,
  * shale_walk - visit each committed snapshot, in no order
  *
  * No lock is held: @fn may call anything on @store.  What is created or
- * deleted meanwhile may be visited or not; everything else is, once.
+ * deleted meanwhile may be visited or not; everything else is, once, as it was
+ * at some moment of the call.
  *
  * Return: 0 or what @fn returned.   Since: 0.1
  */

@@ -369,6 +369,27 @@ static void a_key_adopted_before_the_lock_is_had_stays(void **state)
 	assert_true(is_there(of_key("k", "key")));
 }
 
+static void what_is_to_be_deleted_later_is_left_to_cleanup(void **state)
+{
+	struct shale_store *it = open_more(NULL, "delete_later", "yes", NULL);
+	uint64_t removed = 0;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(it, "k", "base", NULL, &why));
+	MUST(shale_prepare(it, "empty", "base", NULL, &why));
+	make_file(of_key("k", "fs/file"), "text");
+	MUST(shale_remove(it, "empty", &why));
+	check_list(at("store/trash"), "");
+	MUST(shale_remove(it, "k", &why));
+	REFUSED(ENOENT, "'k'", shale_exists(it, "k", &why));
+	MUST(shale_prepare(it, "k", "base", NULL, &why));
+	MUST(shale_cleanup(it, &removed, &why));
+	assert_int_equal(removed, 1);
+	check_list(at("store/trash"), "");
+	MUST(shale_exists(it, "k", &why));
+}
+
 static int delete_base_is_refused(void *ctx)
 {
 	struct shale_store *it = open_more(NULL, NULL);
@@ -462,6 +483,7 @@ int main(void)
 		TEST_IN_STORE(a_parent_can_not_be_deleted_while_it_has_a_child),
 		TEST_IN_STORE(a_child_found_by_a_fresh_handle_counts_too),
 		TEST_IN_STORE(a_key_adopted_before_the_lock_is_had_stays),
+		TEST_IN_STORE(what_is_to_be_deleted_later_is_left_to_cleanup),
 		TEST_IN_STORE(a_child_made_before_the_lock_is_had_counts),
 		TEST_IN_STORE(children_count_while_the_generation_is_odd),
 		TEST_IN_STORE(a_child_without_its_kind_fact_is_no_child),
