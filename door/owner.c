@@ -21,9 +21,14 @@
 #include "process.h"
 #include "scope.h"
 
-/* A namespace goes after its last process: wait for it 100 times 20 ms. */
-#define BUSY_TRIES 100
+/*
+ * A namespace goes after its last process: wait for it, at first 20 ms, then
+ * twice as long each time up to 320 ms, five seconds in all.  The kernel
+ * logs each question, which takes milliseconds where a serial line is told.
+ */
+#define BUSY_TRIES 20
 #define BUSY_PAUSE_NS 20000000L
+#define BUSY_DOUBLINGS 4
 /* A commit leaves at least this part of the disk free. */
 #define FREE_MIN_PERCENT 5
 /* How often a key may come and go while we want it. */
@@ -417,17 +422,27 @@ static int let_go(struct shale_store *store, const char *key, const char *name,
 		    : shale_remove(store, key, err);
 }
 
+/*
+ * Who is in the way is searched for in all processes: only at the end, or of a
+ * hundred containers at once each would do that a hundred times.  A commit has
+ * other failures, which may not come twice.
+ */
 static int let_go_patiently(struct shale_store *store, const char *key,
 			    const char *name, struct shale_error *err)
 {
-	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
-	int r = let_go(store, key, name, err);
+	struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	struct shale_error *unheard = name ? err : NULL;
+	int r = let_go(store, key, name, unheard);
 
 	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
 		(void)nanosleep(&pause, NULL);
-		error_clear(err);
-		r = let_go(store, key, name, err);
+		if (i < BUSY_DOUBLINGS)
+			pause.tv_nsec *= 2;
+		error_clear(unheard);
+		r = let_go(store, key, name, unheard);
 	}
+	if (r < 0 && r != -ENOENT && !unheard)
+		r = let_go(store, key, name, err);
 	/* Another call of the same hook was faster. */
 	if (r == -ENOENT) {
 		error_clear(err);

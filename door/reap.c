@@ -16,24 +16,32 @@
 #include "runtime.h"
 #include "scope.h"
 
-/* A namespace goes after its last process: wait for it 100 times 20 ms. */
-#define BUSY_TRIES 100
+/*
+ * A namespace goes after its last process: wait for it, at first 20 ms, then
+ * twice as long each time up to 320 ms, five seconds in all.  The kernel
+ * logs each question, which takes milliseconds where a serial line is told.
+ */
+#define BUSY_TRIES 20
 #define BUSY_PAUSE_NS 20000000L
+#define BUSY_DOUBLINGS 4
 
 /* What we did not unmount ourselves may be mounted all the same. */
 static int wait_unmounted(struct shale_store *store,
 			  const struct mounted *mounted,
 			  struct shale_error *err)
 {
-	const struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
 	struct shale_error why = SHALE_ERROR_INIT;
-	int r = shale_in_use(store, mounted->key, &why);
+	int r = shale_in_use(store, mounted->key, NULL);
 
 	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
 		(void)nanosleep(&pause, NULL);
-		error_clear(&why);
-		r = shale_in_use(store, mounted->key, &why);
+		if (i < BUSY_DOUBLINGS)
+			pause.tv_nsec *= 2;
+		r = shale_in_use(store, mounted->key, NULL);
 	}
+	if (r == -EBUSY) /* once more, to be told by whom */
+		r = shale_in_use(store, mounted->key, &why);
 	if (r != -EBUSY)
 		return 0; /* whatever else it is, the key's removal says */
 	return error_fail(
