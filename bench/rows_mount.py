@@ -26,7 +26,7 @@ def doors(**args):
     """The same container by each door."""
     return [entry(label, "containers", args=dict(args, door=door))
             for label, door in (("by hand", "hand"),
-                                ("by hand, all of it", "measured"),
+                                ("mounted by hand", "measured"),
                                 ("shale-runtime", "runtime"),
                                 ("shale-hook", "hook"))]
 
@@ -65,14 +65,14 @@ ROWS = [
               "others make, unmount and delete it within what is measured.",
      "goals": [{"of": "shale-hook", "against": "by hand", "above": 3e6},
                {"of": "shale-runtime", "against": "by hand", "above": 2e6},
-               {"of": "shale-runtime", "against": "by hand, all of it",
+               {"of": "shale-runtime", "against": "mounted by hand",
                 "above": 2e6},
-               {"of": "shale-hook", "against": "by hand, all of it",
+               {"of": "shale-hook", "against": "mounted by hand",
                 "above": 3e6}]},
     {"name": "crowd", "row": "crowd", "count": 100, "rounds": 5,
      "says": "100 containers at once, from prepare to removed, each",
      "contestants": doors(layers=10)[1:3], "quick": False,
-     "goals": [{"of": "shale-runtime", "against": "by hand, all of it",
+     "goals": [{"of": "shale-runtime", "against": "mounted by hand",
                 "at_most": 1.05}]},
     {"name": "working", "row": "working", "count": 1, "rounds": 9,
      "says": "by command: a working container made, mounted, unmounted, "
