@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -67,12 +69,37 @@ bool format_is_remote(int fd)
 	return false;
 }
 
+/* ext4 may have been made without a journal, as ext2 always is: the kernel says
+ * so in /sys.  What can't be known is no.
+ */
+static bool has_journal(int fd)
+{
+	char path[PATH_MAX + sizeof("/sys/fs/ext4//journal_task")];
+	char target[PATH_MAX];
+	char said = '<'; /* "<none>", or the number of the journal's thread */
+	struct stat st;
+	auto_fd file = -1;
+
+	if (fstat(fd, &st) < 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/sys/dev/block/%u:%u",
+		       major(st.st_dev), minor(st.st_dev));
+	if (fs_read_link(AT_FDCWD, path, target) < 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/sys/fs/ext4/%s/journal_task",
+		       basename(target));
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	return file >= 0 && read(file, &said, 1) == 1 && said != '<';
+}
+
 bool format_is_ordered(int fd)
 {
 	struct statfs fs;
 
-	return fstatfs(fd, &fs) == 0 &&
-	       (fs.f_type == EXT4_SUPER_MAGIC || fs.f_type == XFS_SUPER_MAGIC);
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return fs.f_type == XFS_SUPER_MAGIC ||
+	       (fs.f_type == EXT4_SUPER_MAGIC && has_journal(fd));
 }
 
 static int check_filesystem(const struct overlay *ov, int fd,

@@ -25,7 +25,8 @@ bool format_is_remote(int fd);
  *
  * ext4 and xfs have one journal, in which changes keep their order, and write it
  * up to the last change of what is synced.  btrfs writes a log of what is synced,
- * so that there each directory is synced by itself.
+ * so that there each directory is synced by itself, as on an ext4 that was made
+ * without a journal.
  */
 bool format_is_ordered(int fd);
 

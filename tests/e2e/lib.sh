@@ -236,14 +236,15 @@ trap 'exit 143' TERM
 
 # ---- file systems ----
 
-# on_loop FS SIZE: make $T/FS a fresh file system of that kind on a loop
-# device, which goes with its mount
+# on_loop FS SIZE [MKFS-OPTION...]: make $T/FS a fresh file system of that kind
+# on a loop device, which goes with its mount
 on_loop()
 {
 	local fs=$1 size=$2
+	shift 2
 	local -A quietly=([ext4]='-qF' [xfs]='-qf' [btrfs]='-qf')
 	mkdir -p "$T/$fs" && truncate -s "$size" "$T/$fs.img" &&
-		"mkfs.$fs" "${quietly[$fs]}" "$T/$fs.img" >/dev/null 2>&1 &&
+		"mkfs.$fs" "${quietly[$fs]}" "$@" "$T/$fs.img" >/dev/null 2>&1 &&
 		mount -o loop "$T/$fs.img" "$T/$fs" && return
 	diag "no $fs on a loop device"
 	exit 99
