@@ -548,6 +548,19 @@ static int check_name(const struct record *record, const char *name,
 			  name, record->name, record->id);
 }
 
+/* The end of a search: hands over what has that name and not only its ID. */
+static int found(int r, const char *name, struct record **record,
+		 struct record **ret, struct shale_error *err)
+{
+	if (r == -ENOENT)
+		return no_such(err);
+	if (r == 0)
+		r = check_name(*record, name, err);
+	if (r == 0)
+		*ret = take_ptr(record);
+	return r;
+}
+
 typedef int load_fn(struct overlay *ov, enum room room, const char *id,
 		    struct record **ret, struct shale_error *err);
 
@@ -562,13 +575,7 @@ static int find_with(load_fn *load, struct overlay *ov, const char *name,
 	r = load(ov, ROOM_ACTIVE, id, &record, err);
 	if (r == -ENOENT)
 		r = load(ov, ROOM_SNAPSHOTS, id, &record, err);
-	if (r == -ENOENT)
-		return no_such(err);
-	if (r == 0)
-		r = check_name(record, name, err);
-	if (r == 0)
-		*ret = take_ptr(&record);
-	return r;
+	return found(r, name, &record, ret, err);
 }
 
 int record_find_at(struct overlay *ov, const char *name, uint64_t *generation,
@@ -586,13 +593,7 @@ int record_find_at(struct overlay *ov, const char *name, uint64_t *generation,
 		r = load_new(ov, generation, ROOM_ACTIVE, id, &record, err);
 	if (r == -ENOENT)
 		r = load_new(ov, generation, ROOM_SNAPSHOTS, id, &record, err);
-	if (r == -ENOENT)
-		return no_such(err);
-	if (r == 0)
-		r = check_name(record, name, err);
-	if (r == 0)
-		*ret = take_ptr(&record);
-	return r;
+	return found(r, name, &record, ret, err);
 }
 
 int record_find(struct overlay *ov, const char *name, struct record **ret,
