@@ -8,20 +8,20 @@
  *	commit			three facts, a rename and one fsync
  *	commit-files files=N	the same files, and one syncfs
  *	remove-files files=N	rm -rf
+ *	usage files=N		du -s
  */
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "contestant.h"
 #include "files.h"
+#include "spawned.h"
 
 static int dir_fd = -1;
 static char place[PATH_MAX - 8];
@@ -128,25 +128,40 @@ static int commit_files(uint64_t *ret_ns)
 		       : 0;
 }
 
-/* What anybody would do. */
+/* ---- what anybody would do ---- */
+
+static int make_tree(char tree[PATH_MAX])
+{
+	(void)stpcpy(stpcpy(tree, place), "/tree");
+	if (mkdir(tree, 0755) < 0 || files_write(tree, files) < 0)
+		return contest_fail_errno("make '%s'", tree);
+	return 0;
+}
+
 static int remove_files(uint64_t *ret_ns)
 {
 	char rm[] = "rm", how[] = "-rf", tree[PATH_MAX];
 	char *const argv[] = { rm, how, tree, NULL };
-	uint64_t start;
-	int status;
-	pid_t pid;
 
-	(void)stpcpy(stpcpy(tree, place), "/tree");
-	if (mkdir(tree, 0755) < 0 || files_write(tree, files) < 0)
-		return contest_fail_errno("make '%s'", tree);
+	if (make_tree(tree) < 0)
+		return -1;
 	sync();
-	start = contest_now();
-	if (posix_spawnp(&pid, rm, NULL, NULL, argv, environ) != 0 ||
-	    waitpid(pid, &status, 0) < 0 || status)
-		return contest_fail("rm -rf '%s': it failed", tree);
-	*ret_ns = contest_now() - start;
-	return 0;
+	return spawned_run(argv, NULL, ret_ns, NULL);
+}
+
+static int set_up_usage(const struct contest *contest)
+{
+	char tree[PATH_MAX];
+
+	return set_up(contest) < 0 ? -1 : make_tree(tree);
+}
+
+static int usage(uint64_t *ret_ns)
+{
+	char du[] = "du", how[] = "-s";
+	char *const argv[] = { du, how, place, NULL };
+
+	return spawned_run(argv, NULL, ret_ns, NULL);
 }
 
 int main(int argc, char **argv)
@@ -156,6 +171,7 @@ int main(int argc, char **argv)
 		{ "commit", set_up, commit, tear_down, NULL },
 		{ "commit-files", set_up, commit_files, tear_down, NULL },
 		{ "remove-files", set_up, remove_files, tear_down, NULL },
+		{ "usage", set_up_usage, usage, tear_down, NULL },
 	};
 
 	return contest_main(argc, argv, rows, sizeof(rows) / sizeof(*rows));

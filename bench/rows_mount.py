@@ -74,12 +74,4 @@ ROWS = [
      "contestants": doors(layers=10)[1:3], "quick": False,
      "goals": [{"of": "shale-runtime", "against": "mounted by hand",
                 "at_most": 1.05}]},
-    {"name": "working", "row": "working", "count": 1, "rounds": 9,
-     "says": "by command: a working container made, mounted, unmounted, "
-             "removed", "quick": False,
-     "contestants": [
-         entry("shale", "containers", args={"tool": "shale", "layers": 10}),
-         entry("buildah", "containers",
-               args={"tool": "buildah", "layers": 10})],
-     "goals": [{"of": "shale", "against": "buildah"}]},
 ]

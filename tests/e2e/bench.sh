@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The bench room still runs: the conductor, libshale's contestant and the floor
-# do one round of some rows.  How long it takes is nobody's business here.
+# do one round of some rows, and peers that are not here are named.  How long it
+# takes is nobody's business here.
 # shellcheck source-path=SCRIPTDIR
 # shellcheck disable=SC2154 # lib.sh sets them
 . "$(dirname "$0")/lib.sh"
@@ -29,4 +30,23 @@ ok 'libshale said what to mount' measured chain-10 shale
 like "$(cat "$T/out/bench.md")" '\| prepare \+ mounts \+ remove \| shale \|' \
 	'the table has it'
 is "$(find "$T" -name 'bench.*' -type d)" '' 'no store is left behind'
+
+# As root, since these mount: by command, on a machine without peers.
+if [ "$(id -u)" -eq 0 ]; then
+	mkdir "$T/bin"
+	for program in python3 unshare findmnt git; do
+		ln -s "$(type -P $program)" "$T/bin/"
+	done
+	run env PATH="$T/bin" SHALE="$shale" "$srcdir/bench/run" --once \
+		--build "$builddir" --dir "$T" --out "$T/out" --rows create
+	is "$status" 0 'a row by command'
+	[ "$status" -eq 0 ] || diag "$err"
+	ok 'shale took part' measured create shale
+	ok 'and with everything synced' measured create 'shale, all'
+	for peer in buildah podman; do
+		like "$(cat "$T/out/bench.md")" \
+			"$peer: not here: apt install $peer" \
+			"$peer is named as missing"
+	done
+fi
 done_testing
