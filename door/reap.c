@@ -19,7 +19,7 @@
 /*
  * A namespace goes after its last process: wait for it, at first 20 ms, then
  * twice as long each time up to 320 ms, five seconds in all.  The kernel
- * logs each question, which takes milliseconds where a serial line is told.
+ * logs each EBUSY, which takes milliseconds where a serial line is told.
  */
 #define BUSY_TRIES 20
 #define BUSY_PAUSE_NS 20000000L

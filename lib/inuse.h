@@ -24,10 +24,10 @@ long inuse_user_pid(const struct record *record);
  * inuse_check_mounted - no overlay has the active as its upper
  * @fs_fd: the active's fs/
  *
- * Sees mounts in every namespace.  Costs one line in the kernel's log, unless
- * there has been no mount of it yet.  A
- * bind mount can't be asked for: 0.  Where the kernel can't be asked at all
- * (see probe.h) a warning goes to the host's log, and 0.
+ * Sees mounts in every namespace.  What this leaves in the kernel's log is in
+ * probe.h; nothing, where there has been no mount of it yet.  A bind mount
+ * can't be asked for: 0.  Where the kernel can't be asked at all a warning goes
+ * to the host's log, and 0.
  *
  * Return: 0 or -EBUSY with a sentence.
  */

@@ -2,16 +2,20 @@
 /*
  * The question whether an upper is in use: see probe.h.
  *
- * It is a request for an overlay that can't be, since its work directory is
- * its upper.  The kernel looks first whether the upper is in use, which
- * index=on makes an EBUSY, and finds the nonsense, EINVAL, before it creates
- * anything.
+ * It is asked twice.  First by an overlay without upper, of which the directory
+ * is a layer: where nobody has it, that comes about without a word, writes
+ * nothing, and is dropped.  Whatever else comes of it, the answer is that to a
+ * request for an overlay that can't be, since its work directory is its upper.
+ * The kernel looks first whether the upper is in use, which index=on makes an
+ * EBUSY, and finds the nonsense, EINVAL, before it creates anything; but it
+ * writes a line into its log either way.
  */
 #include "probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -23,21 +27,94 @@
 #include "scope.h"
 
 #define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
+/* Of /proc/PID/ns/user, for ever (PROC_USER_INIT_INO). */
+#define FIRST_USER_NAMESPACE 0xEFFFFFFDU
+
+struct setting {
+	const char *key, *value;
+};
+
+static int set_all(int fs_fd, const struct setting *settings, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (fsconfig(fs_fd, FSCONFIG_SET_STRING, settings[i].key,
+			     settings[i].value, 0) < 0)
+			return -errno;
+	return 0;
+}
+
+/* ---- without a word ---- */
+
+/* In others no overlay can have nfs_export, and the kernel says so in its log.
+ */
+static bool is_first_user_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/user", &st) == 0 &&
+	       st.st_ino == FIRST_USER_NAMESPACE;
+}
+
+/* Whether its file handles can be opened again, as only nfs_export allows. */
+static bool has_handles(int fs_fd)
+{
+	struct file_handle none = { .handle_bytes = 0 };
+	auto_fd fd = fsmount(fs_fd, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY);
+	int mount_id;
+
+	return fd >= 0 &&
+	       name_to_handle_at(fd, "", &none, &mount_id, AT_EMPTY_PATH) < 0 &&
+	       errno == EOVERFLOW;
+}
+
+/*
+ * Without an upper the kernel takes no index=on, but nfs_export=on turns it on
+ * behind that (ovl_fs_params_verify), and with it a layer that somebody has as
+ * his upper is an EBUSY (ovl_get_layers).  What can't have it after all is made
+ * without both, so that an overlay which still has nfs_export has had the
+ * layers looked at.  An overlay wants two layers: the other one is the work
+ * directory, which is beside an upper.  lowerdir+ came with 6.8.
+ */
+static bool is_surely_free(const char *upper)
+{
+	char work[FD_PATH_SIZE + sizeof("/../work")];
+	const struct setting settings[] = {
+		{ "lowerdir+", upper }, { "lowerdir+", work },
+		{ "metacopy", "off" },	{ "redirect_dir", "nofollow" },
+		{ "nfs_export", "on" },
+	};
+	auto_fd fs_fd = -1;
+
+	if (!is_first_user_namespace())
+		return false;
+	fs_fd = fsopen("overlay", FSOPEN_CLOEXEC);
+	(void)snprintf(work, sizeof(work), "%s/../work", upper);
+	return fs_fd >= 0 &&
+	       set_all(fs_fd, settings,
+		       sizeof(settings) / sizeof(settings[0])) == 0 &&
+	       fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0 &&
+	       has_handles(fs_fd);
+}
+
+/* ---- with a line in the log ---- */
 
 static int ask_by_fsopen(const char *upper)
 {
-	static const char *const dirs[] = { "lowerdir", "upperdir", "workdir" };
+	const struct setting settings[] = {
+		{ "lowerdir", upper },
+		{ "upperdir", upper },
+		{ "workdir", upper },
+		{ "index", "on" },
+	};
 	auto_fd fd = fsopen("overlay", FSOPEN_CLOEXEC);
+	int r;
 
 	if (fd < 0)
 		return -errno;
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++)
-		if (fsconfig(fd, FSCONFIG_SET_STRING, dirs[i], upper, 0) < 0)
-			return -errno;
-	if (fsconfig(fd, FSCONFIG_SET_STRING, "index", "on", 0) < 0 ||
-	    fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		return -errno;
-	return -EINVAL;
+	r = set_all(fd, settings, sizeof(settings) / sizeof(settings[0]));
+	if (r == 0 && fsconfig(fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		r = -errno;
+	return r < 0 ? r : -EINVAL;
 }
 
 /* Until 5.2 there is no fsopen.  The target stays as it is. */
@@ -59,6 +136,8 @@ static int ask(int fd)
 	int r;
 
 	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fd);
+	if (is_surely_free(upper))
+		return 0;
 	r = ask_by_fsopen(upper);
 	if (r == -ENOSYS)
 		r = ask_by_mount(upper);

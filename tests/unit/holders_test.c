@@ -169,6 +169,82 @@ static void commit_says_in_whose_namespace_the_overlay_is(void **state)
 	MUST(shale_commit(store, "n", "k", NULL, &why));
 }
 
+/* By hand, with a work directory of its own or that of "k". */
+static void mount_beside(const char *work)
+{
+	char data[3 * PATH_MAX];
+
+	make_dir(at("upper"));
+	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
+	make_dir(target);
+	(void)snprintf(data, sizeof(data),
+		       "lowerdir=%s,upperdir=%s,workdir=%s,index=off",
+		       of_name("base", "fs"), at("upper"), work);
+	assert_int_equal(mount("overlay", target, "overlay", 0, data), 0);
+}
+
+/* The upper is asked for, not what lies beside it. */
+static void who_has_its_work_directory_alone_is_no_user(void **state)
+{
+	(void)state;
+	mount_k();
+	MUST(shale_unmount(target, &why)); /* so that it is touched */
+	assert_int_equal(rmdir(target), 0);
+	mount_beside(of_key("k", "work"));
+	MUST(shale_in_use(store, "k", &why));
+	MUST(shale_unmount(target, &why));
+}
+
+/* ---- the kernel's log ---- */
+
+/* Lines of overlayfs from here to the end. */
+static int count_lines(int fd)
+{
+	char line[8192];
+	int count = 0;
+	ssize_t n;
+
+	while ((n = read(fd, line, sizeof(line) - 1)) > 0 || errno == EPIPE) {
+		line[n > 0 ? n : 0] = '\0';
+		count += strstr(line, "overlayfs: ") != NULL;
+		errno = 0;
+	}
+	return count;
+}
+
+/* How many there are in the quietest of some tries: others log as well. */
+static int count_while_asking(int kmsg_fd, int expected)
+{
+	int least = INT_MAX;
+
+	for (int try = 0; try < 50 && least > 0; try++) {
+		int count;
+
+		assert_true(lseek(kmsg_fd, 0, SEEK_END) >= 0);
+		assert_int_equal(shale_in_use(store, "k", NULL), expected);
+		count = count_lines(kmsg_fd);
+		least = count < least ? count : least;
+	}
+	return least;
+}
+
+static void asking_for_what_nobody_has_logs_nothing(void **state)
+{
+	int fd;
+
+	(void)state;
+	needs_root();
+	if (is_denied("fsopen"))
+		skip_because("without fsopen(2) each question is logged");
+	mount_k();
+	fd = open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_true(count_while_asking(fd, -EBUSY) > 0);
+	MUST(shale_unmount(target, &why));
+	assert_int_equal(count_while_asking(fd, 0), 0);
+	assert_int_equal(close(fd), 0);
+}
+
 /* ---- a container on record ---- */
 
 static int nothing(void *ctx)
@@ -269,6 +345,8 @@ int main(void)
 		TEST_IN_STORE(umount_names_what_is_mounted_in_it),
 		TEST_IN_STORE(commit_says_where_the_overlay_is),
 		TEST_IN_STORE(commit_says_in_whose_namespace_the_overlay_is),
+		TEST_IN_STORE(who_has_its_work_directory_alone_is_no_user),
+		TEST_IN_STORE(asking_for_what_nobody_has_logs_nothing),
 		TEST_IN_STORE(all_refusals_name_the_container_and_its_process),
 		TEST_IN_STORE(after_a_reboot_nobody_uses_it),
 		TEST_IN_STORE(a_stopped_holder_of_the_lock_is_named),
