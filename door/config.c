@@ -14,6 +14,7 @@
 #include "home.h"
 #include "json.h"
 #include "number.h"
+#include "process.h"
 #include "scope.h"
 
 static int out_of_memory(const struct config *config, struct shale_error *err)
@@ -182,6 +183,15 @@ static int set_flag(struct config *config, const char *key,
 	return value->boolean ? add_pair(config, key, "yes", err) : 0;
 }
 
+static int set_volatile(struct config *config, const char *key,
+			const struct json *value, struct shale_error *err)
+{
+	if (value->type != JSON_BOOL)
+		return refuse(config, key, "is neither true nor false", err);
+	config->keeps_syncs = !value->boolean;
+	return 0;
+}
+
 static int set_policy(struct config *config, const char *key,
 		      const struct json *value, struct shale_error *err)
 {
@@ -206,6 +216,7 @@ static const struct {
 	{ "slow_chown", set_flag },
 	{ "delete_later", set_flag },
 	{ "manifest", set_manifest },
+	{ "volatile", set_volatile },
 	{ "policy", set_policy },
 };
 
@@ -345,6 +356,13 @@ int config_load_for_runtime(const char *root, const char *path,
 			"no store: neither XDG_DATA_HOME nor HOME is set: give --shale-root DIR");
 	*ret = take_ptr(&config);
 	return 0;
+}
+
+bool config_is_volatile(const struct config *config)
+{
+	return !config->keeps_syncs &&
+	       !strcmp(config->snapshotter, CONFIG_SNAPSHOTTER) &&
+	       !process_kernel_before(5, 10);
 }
 
 void config_free(struct config *config)

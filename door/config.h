@@ -5,8 +5,8 @@
  *
  * One object.  Keys, all optional: root, snapshotter, runtime, durability
  * (strings), mount_options, allowed_mount_options (lists of strings), uppers
- * (object of strings), lock_timeout_ms (whole number), any_filesystem and
- * slow_chown (booleans), policy (list; see policy.h).  An unknown key, a wrong
+ * (object of strings), lock_timeout_ms (whole number), any_filesystem,
+ * slow_chown and volatile (booleans), policy (list; see policy.h).  An unknown key, a wrong
  * type and a file that others may write are refused.
  */
 #ifndef DOOR_CONFIG_H
@@ -28,6 +28,7 @@
  *                tells no place for it
  * @snapshotter:  short name or absolute path of a plugin
  * @runtime:      the runtime that shale-runtime execs; NULL if not said
+ * @keeps_syncs:  `volatile` is false: see config_is_volatile
  * @store_config: key, value, ..., NULL for shale_store_open, from durability,
  *                mount_options, allowed_mount_options, uppers, lock_timeout_ms,
  *                any_filesystem and slow_chown; `create` is not among them
@@ -37,6 +38,7 @@ struct config {
 	bool makes_above; /* @root is a user's default: make what is above */
 	char *snapshotter;
 	char *runtime;
+	bool keeps_syncs;
 	char **store_config;
 	struct policy policy;
 };
@@ -76,6 +78,15 @@ int config_load_for_hook(const char *root, const char *path,
  */
 int config_load_for_runtime(const char *root, const char *path,
 			    struct config **ret, struct shale_error *err);
+
+/**
+ * config_is_volatile - whether the layers of containers that are removed at
+ * their stop are volatile (SHALE_LABEL_VOLATILE)
+ *
+ * `volatile` says so unless it is false, where the snapshotter is the built-in
+ * overlay and the kernel knows such overlays (Linux 5.10).
+ */
+bool config_is_volatile(const struct config *config);
 
 /** config_free - accepts NULL */
 void config_free(struct config *config);

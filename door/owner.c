@@ -40,6 +40,7 @@ struct record {
 	uint32_t kind;
 	char *parent;
 	char *door, *runtime_root, *container, *bundle, *boot, *onstop;
+	char *is_volatile;	/* "" where it is not */
 	struct mapping mapping; /* "", not NULL, where it has none */
 };
 
@@ -52,6 +53,7 @@ static void drop_record(struct record *record)
 	free(record->bundle);
 	free(record->boot);
 	free(record->onstop);
+	free(record->is_volatile);
 	mapping_clear(&record->mapping);
 	*record = (struct record){ 0 };
 }
@@ -81,11 +83,13 @@ static int record_fill(void *ctx, const struct shale_info *info)
 	record->bundle = copy_label(info, OWNER_LABEL_BUNDLE);
 	record->boot = copy_label(info, OWNER_LABEL_BOOT);
 	record->onstop = copy_label(info, OWNER_LABEL_ONSTOP);
+	record->is_volatile = copy_label(info, SHALE_LABEL_VOLATILE);
 	record->mapping.uid = copy_label(info, SHALE_LABEL_UIDMAP);
 	record->mapping.gid = copy_label(info, SHALE_LABEL_GIDMAP);
 	return !record->parent || !record->door || !record->runtime_root ||
 	       !record->container || !record->bundle || !record->boot ||
-	       !record->onstop || !record->mapping.uid || !record->mapping.gid;
+	       !record->onstop || !record->is_volatile ||
+	       !record->mapping.uid || !record->mapping.gid;
 }
 
 static int record_load(struct shale_store *store, const char *key,
@@ -157,7 +161,7 @@ static int user_label(const struct claim *claim, const char *boot, char **ret,
 	return 0;
 }
 
-#define LABELS_SIZE 19 /* nine pairs and NULL */
+#define LABELS_SIZE 21 /* ten pairs and NULL */
 #define LABELS_USER 13 /* where the user's is */
 
 static bool is_mapped(const struct claim *claim)
@@ -165,11 +169,25 @@ static bool is_mapped(const struct claim *claim)
 	return claim->mapping && claim->mapping->uid;
 }
 
+static bool is_removed(const char *onstop)
+{
+	return !strcmp(onstop, "remove");
+}
+
+static const char **add_label(const char **labels, const char *key,
+			      const char *value)
+{
+	*labels++ = key;
+	*labels++ = value;
+	*labels = NULL;
+	return labels;
+}
+
 static void fill_labels(const struct claim *claim, const char *boot,
 			const char *user, const char *labels[LABELS_SIZE])
 {
 	const struct owner *owner = claim->owner;
-	const char *const all[LABELS_SIZE] = {
+	const char *const always[] = {
 		OWNER_LABEL_DOOR,
 		owner->door,
 		OWNER_LABEL_RUNTIME_ROOT,
@@ -184,14 +202,17 @@ static void fill_labels(const struct claim *claim, const char *boot,
 		claim->onstop,
 		SHALE_LABEL_USER,
 		user,
-		is_mapped(claim) ? SHALE_LABEL_UIDMAP : NULL,
-		is_mapped(claim) ? claim->mapping->uid : NULL,
-		SHALE_LABEL_GIDMAP,
-		is_mapped(claim) ? claim->mapping->gid : NULL,
 		NULL,
 	};
+	const char **end = labels + sizeof(always) / sizeof(*always) - 1;
 
-	memcpy(labels, all, sizeof(all));
+	memcpy(labels, always, sizeof(always));
+	if (claim->is_volatile && !claim->is_view && is_removed(claim->onstop))
+		end = add_label(end, SHALE_LABEL_VOLATILE, "true");
+	if (!is_mapped(claim))
+		return;
+	end = add_label(end, SHALE_LABEL_UIDMAP, claim->mapping->uid);
+	(void)add_label(end, SHALE_LABEL_GIDMAP, claim->mapping->gid);
 }
 
 /* ---- claim ---- */
@@ -236,6 +257,12 @@ static int check_same(const struct claim *claim, const struct record *record,
 			err, EEXIST,
 			"key '%s' of this container exists for another user namespace (uids '%s', gids '%s')",
 			claim->key, record->mapping.uid, record->mapping.gid);
+	if (*record->is_volatile && is_removed(record->onstop) &&
+	    !is_removed(claim->onstop))
+		return error_fail(
+			err, EEXIST,
+			"key '%s' of this container exists, was made to be removed, and is volatile, so that it can't be for '%s': 'shale remove' it first",
+			claim->key, claim->onstop);
 	return 0;
 }
 
@@ -277,7 +304,7 @@ static int claim_existing(struct shale_store *store, const struct claim *claim,
 	if (r < 0)
 		return r;
 	*ret = CLAIMED_ADOPTED;
-	if (strcmp(record.onstop, "remove") != 0 || !strcmp(record.boot, boot))
+	if (!is_removed(record.onstop) || !strcmp(record.boot, boot))
 		return adopt(store, claim, boot, user, err);
 	r = shale_remove(store, claim->key, err);
 	if (r < 0)
@@ -511,8 +538,7 @@ static void drop_sweep(struct sweep *sweep)
 
 static bool is_orphan(const struct record *record, const char *boot)
 {
-	if (!record->door[0] || !record->boot[0] ||
-	    strcmp(record->onstop, "remove") != 0)
+	if (!record->door[0] || !record->boot[0] || !is_removed(record->onstop))
 		return false;
 	return strcmp(record->boot, boot) != 0 || is_gone(record);
 }
@@ -609,7 +635,7 @@ static int tell_left(struct shale_store *store, const char *key,
 		       "its container '%.300s' is gone, and never stopped",
 		       record.container);
 	finding.remedy =
-		!strcmp(record.onstop, "remove")
+		is_removed(record.onstop)
 			? "'shale cleanup' removes it"
 			: "'shale commit' it by hand, or 'shale remove' it";
 	return emit(ctx, &finding);

@@ -40,6 +40,8 @@ struct owner {
  * struct claim - what a container is to get; strings are lent
  * @onstop: as the annotation has it
  * @mapping: of its user namespace; NULL for none
+ * @is_volatile: where @onstop is `remove`, and a new active is made, that is
+ *          volatile: nobody reads it after a crash of the machine
  * @pid:    of the container's init, as the host counts; 0 where it has none
  *          yet and its mount alone will tell (see SHALE_LABEL_USER)
  */
@@ -47,7 +49,7 @@ struct claim {
 	const struct owner *owner;
 	const char *key, *parent, *onstop;
 	const struct mapping *mapping;
-	bool is_view;
+	bool is_view, is_volatile;
 	long pid;
 };
 
@@ -66,7 +68,8 @@ enum claimed {
  * onstop `remove` is removed and made anew.
  *
  * Return: 0, -EEXIST (somebody else's key, or of another parent, kind or
- *         mapping), -EBUSY (its own, in use), or as shale_prepare.
+ *         mapping, or one that was made volatile to be removed and now is to
+ *         be kept or committed), -EBUSY (its own, in use), or as shale_prepare.
  */
 int door_claim(struct shale_store *store, const struct claim *claim,
 	       enum claimed *ret, struct shale_error *err);

@@ -200,6 +200,7 @@ static int claim_and_mount(struct creation *c, struct shale_store *store,
 		.parent = asked->parent,
 		.onstop = asked->onstop_text,
 		.is_view = asked->is_view,
+		.is_volatile = config_is_volatile(c->hook->config),
 		.mapping = &c->bundle.mapping,
 	};
 	int r = door_claim(store, &claim, &c->claimed, err);

@@ -305,6 +305,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		.parent = asked->parent,
 		.onstop = asked->onstop_text,
 		.is_view = asked->is_view,
+		.is_volatile = config_is_volatile(c->config),
 		.mapping = &c->bundle.mapping,
 		.pid = getpid(),
 	};

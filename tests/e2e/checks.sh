@@ -77,6 +77,11 @@ mount_list()
 	}'
 }
 
+# What a container runs that tells whether its root waits for the disk.
+# shellcheck disable=SC2034
+tells_volatile='grep " / / .*[,=]volatile" /proc/self/mountinfo >/dev/null &&
+	echo volatile || echo synced'
+
 root_mounts()
 {
 	said mountinfo | awk '{

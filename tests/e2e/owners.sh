@@ -40,6 +40,29 @@ life gone "$two_starts" 'parent("two")'
 is "$status$out$err" 0 'remove: so has the second'
 ok 'remove: poststop by hand, for a key that is gone' poststop gone
 
+# ---- who waits for the disk ----
+while read -r onstop want; do
+	life disk "$tells_volatile" \
+		'parent("two") | annotate("onstop"; "'"$onstop"'")'
+	is "$status$out" "0$want" "onstop $onstop is $want"
+	run on_store remove disk
+done <<'END'
+remove volatile
+keep synced
+commit=disk-commit synced
+END
+life disk "$tells_volatile" \
+	'parent("two") | .annotations["org.shale.volatile"] = "false"'
+refused 'no annotation says otherwise' 'unknown annotation'
+echo '{"volatile": false, "policy": [{"user": 0, "parents": [""]}]}' \
+	>"$T/synced.json"
+bundle disk "$tells_volatile" 'parent("two")
+	| hook("prestart"; ["--root", $store, "--config", $T + "/synced.json"])
+	| hook("poststop")'
+run runc run --bundle "$B" disk
+is "$status$out" 0synced 'volatile false: remove is synced, too'
+nothing_left 'nothing is left of those'
+
 # ---- keep ----
 life keep "$two_starts" 'parent("two") | annotate("onstop"; "keep")'
 is "$status$out$err" 0 'keep: a first start'

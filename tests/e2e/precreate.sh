@@ -119,6 +119,8 @@ refuses 'so nobody runs what an image has as setuid root' 'ermission denied' \
 	sh -c 'exec "$0" id' "$rootfs/bin/busybox"
 refuses 'the key of a mount can not be removed' 'mounted' on_store remove "$id"
 refuses 'nor committed' 'mounted' on_store commit x "$id"
+like "$(grep " $rootfs " /proc/self/mountinfo)" '[,=]volatile' \
+	'what is removed at its stop never waits for the disk'
 echo written >"$rootfs/written"
 ok 'cleanup beside it' on_store cleanup
 is "$(cat "$rootfs/written")" written \

@@ -182,6 +182,27 @@ owners_below()
 	on_store remove "commit-$1" >/dev/null
 }
 
+# disk_below NAME RUNTIME: who waits for the disk
+disk_below()
+{
+	local onstop want
+	while read -r onstop want; do
+		bundle "disk-$1" "$tells_volatile" \
+			'parent("two") | annotate("onstop"; "'"$onstop"'")'
+		run "$2" run --bundle "$B" "disk-$1"
+		is "$status $out" "0 $want" "$1: onstop $onstop is $want"
+		run on_store remove "disk-$1"
+	done <<-END
+	remove volatile
+	keep synced
+	commit=disk-$1 synced
+	END
+	bundle "disk-$1" "$tells_volatile" 'parent("two")'
+	run "$2" --shale-config "$T/synced.json" run --bundle "$B" "disk-$1"
+	is "$status $out" '0 synced' "$1: volatile false: remove is synced"
+	nothing_left "$1: nothing is left of those"
+}
+
 # refusals_below NAME RUNTIME: before anything is changed
 refusals_below()
 {
@@ -224,6 +245,8 @@ target_on_record()
 }
 
 store store
+echo '{"volatile": false, "policy": [{"user": 0, "parents": [""]}]}' \
+	>"$T/synced.json"
 for name in runc crun fdpivot; do
 	plain "$name" "plain-$name" .
 	whole_life "$name" "${name}_below" fsmount
@@ -235,6 +258,7 @@ for name in runc crun; do
 	stepwise_below "$name" "${name}_below"
 	endings "$name" "${name}_below"
 	bundle_goes "$name" "${name}_below"
+	disk_below "$name" "${name}_below"
 	two_roots "$name"
 	owners_below "$name" "${name}_below"
 done

@@ -49,6 +49,30 @@ static void an_empty_object_is_all_defaults(void **state)
 	assert_null(config->store_config[0]);
 	assert_int_equal(config->policy.count, 0);
 	assert_false(config->policy.anything);
+	assert_true(config_is_volatile(config));
+}
+
+/* Other snapshotters need not know it. */
+static void only_the_overlay_is_made_volatile(void **state)
+{
+	static const struct {
+		const char *text;
+		bool is_volatile;
+	} cases[] = {
+		{ "{\"volatile\":true}", true },
+		{ "{\"volatile\":false}", false },
+		{ "{\"snapshotter\":\"overlay\"}", true },
+		{ "{\"snapshotter\":\"native\",\"volatile\":true}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		auto_config config = load(cases[i].text);
+
+		assert_int_equal(config_is_volatile(config),
+				 cases[i].is_volatile);
+		assert_null(config->store_config[0]);
+	}
 }
 
 static void each_key_sets_its_member(void **state)
@@ -129,6 +153,7 @@ static void what_it_does_not_know_is_refused_by_name(void **state)
 		{ "{\"lock_timeout_ms\":\"1\"}", "lock_timeout_ms" },
 		{ "{\"lock_timeout_ms\":99999999999}", "lock_timeout_ms" },
 		{ "{\"any_filesystem\":\"yes\"}", "any_filesystem" },
+		{ "{\"volatile\":\"no\"}", "volatile is" },
 		{ "{\"policy\":{}}", "policy" },
 	};
 
@@ -241,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_IN_DIR(an_empty_object_is_all_defaults),
 		TEST_IN_DIR(each_key_sets_its_member),
+		TEST_IN_DIR(only_the_overlay_is_made_volatile),
 		TEST_IN_DIR(any_filesystem_false_is_not_handed_on),
 		TEST_IN_DIR(what_it_does_not_know_is_refused_by_name),
 		TEST_IN_DIR(torn_and_long_files_are_refused),

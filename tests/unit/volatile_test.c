@@ -227,13 +227,15 @@ static void a_lost_fact_is_damage(void **state)
 /* ---- through a door ---- */
 
 /* Claims "k" for a container whose process is this one, and lets it go. */
-static int claim(const char *onstop, enum claimed *ret)
+static int claim_as(const char *onstop, bool is_view, enum claimed *ret)
 {
 	const struct owner owner = { "hook", at("runtime"), "c", "/bundle" };
 	const struct claim it = { .owner = &owner,
 				  .key = "k",
 				  .parent = "base",
 				  .onstop = onstop,
+				  .is_view = is_view,
+				  .is_volatile = true,
 				  .pid = getpid() };
 	static const char *const user[] = { "labels." SHALE_LABEL_USER, NULL };
 	int r = door_claim(store, &it, ret, &why);
@@ -243,13 +245,16 @@ static int claim(const char *onstop, enum claimed *ret)
 	return r;
 }
 
+static int claim(const char *onstop, enum claimed *ret)
+{
+	return claim_as(onstop, false, ret);
+}
+
 static void door_store(void)
 {
 	needs_mounts();
 	make_dir(at("m"));
 	make_layer("base", NULL);
-	shale_store_close(NULL);
-	store = open_more(NULL, "mount_option", "volatile", NULL);
 }
 
 static void set_boot_label(const char *boot)
@@ -294,6 +299,8 @@ static void a_door_does_not_use_a_kept_one_after_a_boot(void **state)
 
 	(void)state;
 	door_store();
+	shale_store_close(NULL);
+	store = open_more(NULL, "mount_option", "volatile", NULL);
 	MUST(claim("keep", &claimed));
 	MUST(mount_key());
 	make_file(at("m/written"), "text");
@@ -303,6 +310,65 @@ static void a_door_does_not_use_a_kept_one_after_a_boot(void **state)
 	again = open_more(NULL, "mount_option", "volatile", NULL);
 	REFUSED(EBADFD, "earlier boot",
 		shale_mounts(again, "k", take_none, NULL, &why));
+}
+
+/* Only what is to be removed, and is no view. */
+static void a_door_makes_what_is_removed_volatile(void **state)
+{
+	static const struct {
+		const char *onstop;
+		bool is_view, is_volatile;
+	} cases[] = {
+		{ "remove", false, true },
+		{ "remove", true, false },
+		{ "keep", false, false },
+		{ "commit=n", false, false },
+	};
+	enum claimed claimed;
+
+	(void)state;
+	make_layer("base", NULL);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		MUST(claim_as(cases[i].onstop, cases[i].is_view, &claimed));
+		assert_int_equal(is_there(of_key("k", "volatile")),
+				 cases[i].is_volatile);
+		MUST(shale_remove(store, "k", &why));
+	}
+}
+
+/* Its last start never came to its stop, and the next one wants another. */
+static void a_door_keeps_none_that_was_to_be_removed(void **state)
+{
+	static const char *const onstops[] = { "keep", "commit=n" };
+	enum claimed claimed;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(claim("remove", &claimed));
+	for (size_t i = 0; i < 2; i++)
+		REFUSED(EEXIST, "'shale remove' it first",
+			claim(onstops[i], &claimed));
+	MUST(claim("remove", &claimed));
+	assert_int_equal(claimed, CLAIMED_ADOPTED);
+}
+
+static void cleanup_removes_a_doors_after_a_boot(void **state)
+{
+	enum claimed claimed;
+	uint64_t removed;
+
+	(void)state;
+	door_store();
+	MUST(claim("remove", &claimed));
+	MUST(mount_key());
+	make_file(at("m/written"), "text");
+	unmount_key();
+	set_boot_label(OTHER_BOOT);
+	another_boot();
+	MUST(door_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 1);
+	check_list(at("store/active"), "");
+	check_list(at("store/trash"), "");
 }
 
 int main(void)
@@ -322,6 +388,9 @@ int main(void)
 		TEST_IN_STORE(a_lost_fact_is_damage),
 		TEST_IN_STORE(a_door_makes_it_anew_after_a_boot),
 		TEST_IN_STORE(a_door_does_not_use_a_kept_one_after_a_boot),
+		TEST_IN_STORE(a_door_makes_what_is_removed_volatile),
+		TEST_IN_STORE(a_door_keeps_none_that_was_to_be_removed),
+		TEST_IN_STORE(cleanup_removes_a_doors_after_a_boot),
 	};
 
 	return cmocka_run_group_tests_name("volatile", tests, NULL, NULL);
