@@ -4,9 +4,13 @@
  *
  * A place is an open file description lock on one byte of ROOT/lock, far
  * behind its end, whose number is the nanosecond of the writer's coming.  Its
- * turn has come when no byte before its own is locked.  Nothing is stored,
- * nothing is shared between threads or with a forked child, and the kernel
- * takes a place back however a process ends.
+ * turn has come when no byte before its own is locked.  Nothing is shared
+ * between threads or with a forked child, and the kernel takes a place back
+ * however a process ends.
+ *
+ * Who is stopped keeps its place.  It is passed by, and so that not everybody
+ * finds out anew, which takes a second, the lock file has the last such place:
+ * a hint, by which nobody gets the lock but sooner or later.
  */
 #include "queue.h"
 
@@ -14,6 +18,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "format.h"
 
@@ -31,6 +36,8 @@
 #define TURN_NS 2000000
 /* How often two may come in the same nanosecond. */
 #define PLACE_TRIES 100
+/* Where the place passed by is, in eight bytes: behind the generation. */
+#define PASSED_AT 8
 
 static int64_t now_ns(void)
 {
@@ -42,15 +49,39 @@ static int64_t now_ns(void)
 
 /* ---- places ---- */
 
-/* A place before @place that is taken, or any at all before 0; 0 for none, or
- * where that can't be known.
+/* Not one that is to come: the clock began anew with the machine. */
+static off_t passed_load(int fd)
+{
+	int64_t passed;
+
+	if (pread(fd, &passed, sizeof(passed), PASSED_AT) != sizeof(passed) ||
+	    passed < 0 || passed > now_ns())
+		return 0;
+	return passed;
+}
+
+/* With the lock, so that nobody else does. */
+static void passed_store(int fd, off_t place)
+{
+	const int64_t passed = place;
+
+	if (place > passed_load(fd))
+		(void)pwrite(fd, &passed, sizeof(passed), PASSED_AT);
+}
+
+/* A place before @place that is taken and not passed by, or any such before 0;
+ * 0 for none, or where that can't be known.
  */
 static off_t place_before(int fd, off_t place)
 {
+	const off_t from = passed_load(fd) + 1;
 	struct flock lock = { .l_type = F_WRLCK,
 			      .l_whence = SEEK_SET,
-			      .l_len = place };
+			      .l_start = from,
+			      .l_len = place ? place - from : 0 };
 
+	if (place && place <= from)
+		return 0;
 	if (fcntl(fd, F_OFD_GETLK, &lock) < 0 || lock.l_type == F_UNLCK)
 		return 0;
 	return lock.l_start;
@@ -122,16 +153,19 @@ static int wait_a_little(struct wait *wait)
  */
 static bool pass_stopped(const struct wait *wait, off_t place, off_t first)
 {
-	const struct timespec while_woken = { 0, OFFER_NS };
+	struct timespec while_woken = { 0, OFFER_NS };
 
 	if (flock(wait->fd, LOCK_EX | LOCK_NB) < 0)
 		return false;
 	(void)flock(wait->fd, LOCK_UN);
-	(void)nanosleep(&while_woken, NULL);
+	while (nanosleep(&while_woken, &while_woken) < 0 && errno == EINTR)
+		continue;
 	if (flock(wait->fd, LOCK_EX | LOCK_NB) < 0)
 		return false;
-	if (place_before(wait->fd, place) == first)
+	if (place_before(wait->fd, place) == first) {
+		passed_store(wait->fd, first);
 		return true;
+	}
 	(void)flock(wait->fd, LOCK_UN);
 	return false;
 }

@@ -215,6 +215,81 @@ static void who_does_not_take_its_turn_is_passed_by(void **state)
 	assert_int_equal(order->who[2], 0);
 }
 
+static int stop_all(void *ctx)
+{
+	(void)ctx;
+	return 1;
+}
+
+/* A second for each command, as long as somebody is stopped, would be much. */
+static void who_was_passed_by_is_not_waited_for_again(void **state)
+{
+	const struct shale_host host = { .size = sizeof(host),
+					 .cancelled = stop_all };
+	struct helper holder;
+	struct waiter first;
+	struct overlay ov, impatient;
+
+	(void)state;
+	open_overlay(&ov, -1);
+	open_overlay(&impatient, -1);
+	impatient.host = &host;
+	helper_start(&holder, flock_path, lock_path);
+	waiter_start(&first, &ov, 0, true);
+	stop_process(first.helper.pid);
+	helper_stop(&holder);
+	assert_int_equal(wait_and_note(&impatient, 1), -ECANCELED);
+	assert_int_equal(wait_and_note(&ov, 2), 0);
+	assert_int_equal(wait_and_note(&impatient, 3), 0);
+	assert_int_equal(kill(first.helper.pid, SIGCONT), 0);
+	waiter_end(&first);
+	assert_int_equal(order->count, 3);
+	assert_int_equal(order->who[2], 0);
+}
+
+static int64_t clock_ns(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+static void note_passed(int64_t place)
+{
+	int fd = open(lock_path, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, &place, sizeof(place), 8), sizeof(place));
+	(void)close(fd);
+}
+
+/* Of another boot, or of a torn write: who waits is waited for. */
+static void what_was_passed_by_in_another_boot_means_nothing(void **state)
+{
+	const int64_t wrong[] = { clock_ns() + INT64_C(3600000000000),
+				  INT64_MAX, INT64_MIN, -1 };
+	const struct shale_host host = { .size = sizeof(host),
+					 .cancelled = stop_all };
+	struct overlay ov, impatient;
+	struct helper holder;
+	struct waiter first;
+
+	(void)state;
+	open_overlay(&ov, -1);
+	open_overlay(&impatient, -1);
+	impatient.host = &host;
+	helper_start(&holder, flock_path, lock_path);
+	waiter_start(&first, &ov, 0, true);
+	stop_process(first.helper.pid);
+	helper_stop(&holder);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		note_passed(wrong[i]);
+		assert_int_equal(wait_and_note(&impatient, 1), -ECANCELED);
+	}
+	assert_int_equal(kill(first.helper.pid, SIGCONT), 0);
+	waiter_end(&first);
+}
+
 static void a_place_goes_with_its_process(void **state)
 {
 	struct waiter waiters[2];
@@ -405,6 +480,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_ORDER(writers_have_the_lock_in_the_order_of_coming),
 		IN_ORDER(who_does_not_take_its_turn_is_passed_by),
+		IN_ORDER(who_was_passed_by_is_not_waited_for_again),
+		IN_ORDER(what_was_passed_by_in_another_boot_means_nothing),
 		IN_ORDER(a_place_goes_with_its_process),
 		IN_ORDER(a_forked_child_keeps_no_place),
 		IN_ORDER(who_is_late_in_the_queue_names_the_holder),
