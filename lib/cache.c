@@ -166,12 +166,12 @@ void cache_put(struct cache *cache, uint64_t generation, struct record *record)
 	(void)pthread_mutex_unlock(&cache->mutex);
 }
 
-void cache_change(struct cache *cache, uint64_t generation)
+void cache_change(struct cache *cache, uint64_t generation, uint64_t next)
 {
 	(void)pthread_mutex_lock(&cache->mutex);
 	if (cache->generation != generation)
 		flush(cache);
-	cache->generation = generation + 2;
+	cache->generation = next;
 	cache->is_whole[ROOM_ACTIVE] = cache->is_whole[ROOM_SNAPSHOTS] = false;
 	(void)pthread_mutex_unlock(&cache->mutex);
 }

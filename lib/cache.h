@@ -34,11 +34,12 @@ void cache_put(struct cache *cache, uint64_t generation, struct record *record);
 /**
  * cache_change - a writer of this handle changes the store
  * @generation: even; the one that the writer found
+ * @next:       the one after the change
  *
- * Called with the store's lock held.  What is kept goes over to the
- * generation after the change, or is dropped where it was of another.
+ * Called with the store's lock held.  What is kept goes over to @next, or is
+ * dropped where it was of another than @generation.
  */
-void cache_change(struct cache *cache, uint64_t generation);
+void cache_change(struct cache *cache, uint64_t generation, uint64_t next);
 
 /**
  * cache_add - the writer has made this one, for the generation after its change

@@ -21,17 +21,41 @@
 /* How often ROOT/lock may be another file than the one that we locked. */
 #define REOPEN_TRIES 100
 
+static bool is_still_the_lock(const struct overlay *ov, const struct stat *held)
+{
+	struct stat there;
+
+	return fstatat(ov->root_fd, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       held->st_ino == there.st_ino && held->st_dev == there.st_dev;
+}
+
+/* Where another file has taken the place of ours, ours tells nothing more.  A
+ * rename leaves a trace in its time of change, so that most looks are one call.
+ * (Until 6.13 that time moves a few hundred times a second.)
+ */
+static bool is_ours_the_lock(struct overlay *ov)
+{
+	struct stat st;
+	int64_t changed_ns;
+
+	if (fstat(ov->lock_fd, &st) < 0 || st.st_nlink == 0)
+		return false;
+	changed_ns =
+		(int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+	if (changed_ns == atomic_load(&ov->lock_changed_ns))
+		return true;
+	if (!is_still_the_lock(ov, &st))
+		return false;
+	atomic_store(&ov->lock_changed_ns, changed_ns);
+	return true;
+}
+
 /* pread and pwrite, never mmap: a full btrfs or a truncated file would be a
  * SIGBUS in the host's process.
  */
-uint64_t generation_read(const struct overlay *ov)
+uint64_t generation_read(struct overlay *ov)
 {
-	struct stat st;
-
-	/* Another file has taken its place: this one tells nothing more. */
-	if (fstat(ov->lock_fd, &st) < 0 || st.st_nlink == 0)
-		return 1;
-	return generation_read_fd(ov->lock_fd);
+	return is_ours_the_lock(ov) ? generation_read_fd(ov->lock_fd) : 1;
 }
 
 uint64_t generation_read_fd(int lock_fd)
@@ -42,15 +66,6 @@ uint64_t generation_read_fd(int lock_fd)
 	    (ssize_t)sizeof(generation))
 		return 1;
 	return generation;
-}
-
-static bool is_still_the_lock(const struct overlay *ov, int fd)
-{
-	struct stat held, there;
-
-	return fstat(fd, &held) == 0 &&
-	       fstatat(ov->root_fd, "lock", &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
 }
 
 static int refuse_late(const struct overlay *ov, int fd,
@@ -71,6 +86,7 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 	for (int try = 0; try < REOPEN_TRIES; try++) {
 		auto_locked_fd fd = openat(ov->root_fd, "lock",
 					   O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		struct stat st;
 		int r;
 
 		if (fd < 0)
@@ -80,7 +96,7 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 			return refuse_late(ov, fd, err);
 		if (r < 0)
 			return r;
-		if (is_still_the_lock(ov, fd)) {
+		if (fstat(fd, &st) == 0 && is_still_the_lock(ov, &st)) {
 			writer->fd = take_fd(&fd);
 			return 0;
 		}
@@ -88,14 +104,18 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 	return -EAGAIN;
 }
 
-/* Any even number that no handle can have seen. */
-static uint64_t fresh_generation(void)
+/* An even number that no handle can have seen, also where the lock file was
+ * truncated, or an earlier one was written back.
+ */
+static uint64_t generation_after(uint64_t generation)
 {
 	struct timespec now;
+	uint64_t ns;
 
 	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) &
-	       ~UINT64_C(1);
+	ns = ((uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec) &
+	     ~UINT64_C(1);
+	return ns > generation ? ns : generation + 2;
 }
 
 int writer_begin(struct overlay *ov, struct writer *writer,
@@ -118,7 +138,7 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 	n = pread(writer->fd, &writer->generation, sizeof(writer->generation),
 		  0);
 	if (n != (ssize_t)sizeof(writer->generation)) /* truncated */
-		writer->generation = fresh_generation();
+		writer->generation = generation_after(0);
 	if (writer->generation & 1) /* a writer died while changing */
 		writer->generation++;
 	return 0;
@@ -139,12 +159,13 @@ int writer_change(struct writer *writer, struct shale_error *err)
 
 	if (writer->changing)
 		return 0;
+	writer->next = generation_after(writer->generation);
 	r = write_generation(writer, writer->generation + 1);
 	if (r < 0)
 		return error_errno(err, -r, "write '%s/lock'",
 				   writer->ov->root_path);
 	writer->changing = true;
-	cache_change(writer->ov->cache, writer->generation);
+	cache_change(writer->ov->cache, writer->generation, writer->next);
 	return 0;
 }
 
@@ -154,7 +175,7 @@ void writer_end(struct writer *writer)
 		return;
 	/* Should this fail, the next writer finds it odd and mends it. */
 	if (writer->changing)
-		(void)write_generation(writer, writer->generation + 2);
+		(void)write_generation(writer, writer->next);
 	writer->changing = false;
 	drop_locked_fd(&writer->fd);
 }

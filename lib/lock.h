@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * ROOT/lock: flock for writers, and in its first 8 bytes the generation, even
- * at rest and odd while a change is under way.
+ * at rest and odd while a change is under way.  After a change it is the time of
+ * the change in nanoseconds, or higher where the clock was set back: no number
+ * comes again.
  */
 #ifndef LIB_LOCK_H
 #define LIB_LOCK_H
@@ -11,7 +13,7 @@
 /**
  * generation_read - the generation now; odd where it can't be known
  */
-uint64_t generation_read(const struct overlay *ov);
+uint64_t generation_read(struct overlay *ov);
 
 /** generation_read_fd - the same, of an open lock file */
 uint64_t generation_read_fd(int lock_fd);
@@ -20,6 +22,7 @@ struct writer {
 	struct overlay *ov;
 	int fd;
 	uint64_t generation; /* even: that of the store before the change */
+	uint64_t next;	     /* and after it */
 	bool changing;
 };
 

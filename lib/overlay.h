@@ -32,6 +32,7 @@ struct overlay {
 	int room_fd[2]; /* by enum room */
 	int staging_fd, trash_fd;
 	int lock_fd; /* for reading the generation, never for flock */
+	atomic_llong lock_changed_ns; /* when it was ROOT/lock: see lock.c */
 	enum durability durability;
 	int64_t lock_timeout_ms;   /* negative: for ever */
 	atomic_llong turn_ns;	   /* when it had the lock in its turn */

@@ -355,6 +355,54 @@ static void a_truncated_lock_file_is_no_crash(void **state)
 	check_visits(shale_active, "k");
 }
 
+static int ignore_finding(void *ctx, const struct shale_finding *finding)
+{
+	(void)ctx;
+	(void)finding;
+	return 0;
+}
+
+/* As where a backup of it is written back: what is remembered was of another
+ * time that had the same number.
+ */
+static void a_generation_that_went_back_comes_never_again(void **state)
+{
+	uint64_t known;
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	MUST(shale_prepare(store, "l", NULL, NULL, &why));
+	MUST(shale_prepare(store, "m", NULL, NULL, &why));
+	learn("k");
+	known = generation();
+	set_generation(known - 4);
+	MUST(shale_update(other, "k", PAIRS("a", "1"), NULL, &why));
+	check_labels(store, "k", "a=1");
+	MUST(shale_update(other, "k", PAIRS("a", "2"), NULL, &why));
+	check_labels(store, "k", "a=2");
+	assert_true(generation() > known);
+}
+
+/* Its number stands still, but is nobody's any more. */
+static void a_lock_file_moved_aside_says_nothing(void **state)
+{
+	struct shale_store *third;
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	learn("k");
+	assert_int_equal(rename(at("store/lock"), at("store/lock.old")), 0);
+	MUST(shale_check(store, SHALE_CHECK_REPAIR, ignore_finding, NULL,
+			 &why));
+	third = open_more(NULL, NULL);
+	MUST(shale_update(third, "k", PAIRS("a", "1"), NULL, &why));
+	check_labels(store, "k", "a=1");
+	MUST(shale_remove(third, "k", &why));
+	REFUSED(ENOENT, "'k'", shale_exists(store, "k", &why));
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	check_visits(shale_active, "k");
+}
+
 static void the_last_generation_is_followed_by_the_first(void **state)
 {
 	(void)state;
@@ -390,6 +438,8 @@ int main(void)
 		TEST_IN_STORE(delete_works_under_an_odd_generation),
 		TEST_IN_STORE(cleanup_leaves_an_even_generation),
 		TEST_IN_STORE(a_truncated_lock_file_is_no_crash),
+		TEST_OF_TWO(a_generation_that_went_back_comes_never_again),
+		TEST_IN_STORE(a_lock_file_moved_aside_says_nothing),
 		TEST_OF_TWO(the_last_generation_is_followed_by_the_first),
 	};
 
