@@ -57,6 +57,9 @@ static int tally_change(struct tally *tally, const char *id, int by)
 		}
 	}
 	count->n += by;
+	/* Or it would stay when the snapshot is long deleted. */
+	if (count->n == 0)
+		free(idtable_take(&tally->counts, id));
 	return 0;
 }
 

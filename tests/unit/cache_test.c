@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -230,6 +231,30 @@ static void a_user_set_by_another_handle_blocks(void **state)
 	MUST(shale_remove(store, "k", &why));
 }
 
+/* A layer with a child, both of which go again; and what is in use then. */
+static size_t bytes_after_layers(int first, int last)
+{
+	for (int i = first; i < last; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "layer %d", i);
+		make_layer(name, NULL);
+		MUST(shale_prepare(store, "k", name, NULL, &why));
+		MUST(shale_remove(store, "k", &why));
+		MUST(shale_delete(store, name, &why));
+	}
+	return mallinfo2().uordblks;
+}
+
+static void what_is_gone_takes_no_memory(void **state)
+{
+	size_t before;
+
+	(void)state;
+	before = bytes_after_layers(0, 20);
+	assert_true(bytes_after_layers(20, 220) < before + 4096);
+}
+
 /* ---- the generation ---- */
 
 /* Checks that the last change has moved the generation, to an even one. */
@@ -428,6 +453,7 @@ int main(void)
 		TEST_OF_TWO(a_rebase_by_another_handle_is_counted),
 		TEST_OF_TWO(many_deletes_by_two_handles_leave_nothing),
 		TEST_OF_TWO(a_user_set_by_another_handle_blocks),
+		TEST_IN_STORE(what_is_gone_takes_no_memory),
 		TEST_IN_STORE(every_change_moves_the_generation_to_an_even_one),
 		TEST_IN_STORE(a_refused_change_leaves_the_generation_even),
 		TEST_IN_STORE(
