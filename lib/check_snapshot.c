@@ -17,10 +17,13 @@
 #include "fs.h"
 #include "labels.h"
 #include "scope.h"
+#include "shale.h"
 #include "upper.h"
 #include "usage.h"
+#include "volatile.h"
 
 #define PARENT_PREFIX "../../snapshots/"
+#define MAPPED_PREFIX "../../mapped/"
 
 static const char *const room_names[] = {
 	[ROOM_ACTIVE] = "active",
@@ -51,6 +54,7 @@ struct look {
 	int fd;
 	bool is_busy; /* somebody holds its flock: a commit, a removal */
 	bool has_parent;
+	bool is_volatile, is_elsewhere; /* by its labels */
 	char name[FS_LINK_SIZE], parent_id[ID_SIZE], right_id[ID_SIZE];
 	char path[FS_LINK_SIZE]; /* of what is looked at now */
 };
@@ -242,6 +246,14 @@ static int check_parent(struct look *look)
 	return 0;
 }
 
+/* Of those that mean something in an active alone. */
+static bool has_label(const struct look *look, char *const *labels,
+		      const char *key)
+{
+	return look->site.kind == SHALE_KIND_ACTIVE && labels &&
+	       labels_get((const char *const *)labels, key);
+}
+
 static int check_labels(struct look *look)
 {
 	char fact[sizeof("name.labels")];
@@ -251,6 +263,8 @@ static int check_labels(struct look *look)
 
 	(void)stpcpy(stpcpy(fact, prefix_of(look)), ".labels");
 	r = labels_load(look->fd, fact, &labels, &st);
+	look->is_volatile = has_label(look, labels, SHALE_LABEL_VOLATILE);
+	look->is_elsewhere = has_label(look, labels, SHALE_LABEL_UPPER);
 	if (r < 0 && r != -EUCLEAN && r != -ENOENT)
 		return error_errno(look->c->err, -r, "read '%s'",
 				   path_of(look, fact));
@@ -259,6 +273,40 @@ static int check_labels(struct look *look)
 		       : found(look, "labels-torn", fact, "its labels are torn",
 			       "'shale check --repair' takes them off, where nobody uses it",
 			       repair_labels);
+}
+
+/* The layers are then copies with other owners: shifted.h. */
+static int check_mapping(struct look *look)
+{
+	const size_t prefix = sizeof(MAPPED_PREFIX) - 1;
+	char text[FS_LINK_SIZE];
+	int r = look->site.room == ROOM_ACTIVE
+			? fs_read_link(look->fd, "key.mapped", text)
+			: -ENOENT;
+
+	if (r == -ENOENT || (r >= 0 && !strncmp(text, MAPPED_PREFIX, prefix) &&
+			     id_is_valid(text + prefix)))
+		return 0;
+	return found(look, "mapping-torn", "key.mapped",
+		     "its mapping fact is torn", removal(look), NULL);
+}
+
+static int check_volatile(struct look *look)
+{
+	struct record record = { .room = ROOM_ACTIVE };
+
+	if (!look->is_volatile)
+		return 0;
+	if (volatile_read(look->fd, record.volatile_boot) < 0)
+		return found(look, "volatile", "volatile",
+			     "its volatile fact is torn", removal(look), NULL);
+	if (volatile_check(&record, NULL) == 0)
+		return 0;
+	return found(
+		look, "volatile", "volatile",
+		"it was volatile in an earlier boot, so that what was written may be incomplete",
+		"'shale remove' takes it away, and 'shale cleanup' where its container is gone",
+		NULL);
 }
 
 static bool is_dir(const struct look *look, const char *entry)
@@ -320,7 +368,8 @@ static int check_fs(struct look *look)
 
 	if (look->site.kind == SHALE_KIND_VIEW && look->has_parent)
 		return 0; /* has none */
-	if (look->site.room == ROOM_ACTIVE && has_entry(look, "upper"))
+	if (look->site.room == ROOM_ACTIVE &&
+	    (look->is_elsewhere || has_entry(look, "upper")))
 		return check_upper(look);
 	if (!is_dir(look, "fs"))
 		r = found(
@@ -397,8 +446,8 @@ static int check_entries(struct look *look)
 static int look_at(struct look *look)
 {
 	static int (*const checks[])(struct look *) = {
-		check_directory, check_kind, check_parent,
-		check_labels,	 check_fs,   check_usage,
+		check_directory, check_kind,	 check_parent, check_labels,
+		check_mapping,	 check_volatile, check_fs,     check_usage,
 		check_entries,	 check_id, /* last, since it may move the directory */
 	};
 	int r = 0;

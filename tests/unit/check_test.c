@@ -619,6 +619,50 @@ static void a_lost_work_is_made_anew(void **state)
 	check_finds(0, "");
 }
 
+/* What its readers refuse, check has to name. */
+static void a_fact_that_a_label_wants_is_looked_for(void **state)
+{
+	static const char other_boot[] = "00000000-0000-4000-8000-000000000000";
+	static const char *const labels[] = { SHALE_LABEL_VOLATILE, "true",
+					      NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", &opts, &why));
+	MUST(shale_prepare(store, "upper", NULL, NULL, &why));
+	check_finds(0, "");
+	make_link(of_key("upper", "key.labels"),
+		  "{\"" SHALE_LABEL_UPPER "\":\"ram\"}");
+	check_finds(0, lines("upper active/%s/upper\n", id("upper")));
+	delete_path(of_key("upper", "key.labels"));
+	delete_path(of_key("k", "volatile"));
+	check_finds(0, lines("volatile active/%s/volatile\n", id("k")));
+	make_link(of_key("k", "volatile"), "yesterday");
+	check_finds(0, lines("volatile active/%s/volatile\n", id("k")));
+	delete_path(of_key("k", "volatile"));
+	make_link(of_key("k", "volatile"), other_boot);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("volatile active/%s/volatile\n", id("k")));
+	MUST(shale_remove(store, "k", &why));
+	check_finds(0, "");
+}
+
+static void a_torn_mapping_is_named(void **state)
+{
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_link(of_key("k", "key.mapped"), "elsewhere");
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("mapping-torn active/%s/key.mapped\n", id("k")));
+	delete_path(of_key("k", "key.mapped"));
+	make_dir(of_key("k", "key.mapped"));
+	check_finds(0, lines("mapping-torn active/%s/key.mapped\n", id("k")));
+	MUST(shale_remove(store, "k", &why));
+	check_finds(0, "");
+}
+
 static void an_odd_generation_is_made_even(void **state)
 {
 	char path[PATH_MAX];
@@ -788,6 +832,8 @@ int main(void)
 		TEST_IN_STORE(a_lost_or_torn_usage_is_measured_anew),
 		TEST_IN_STORE(lost_files_are_named_and_can_not_be_mended),
 		TEST_IN_STORE(a_lost_work_is_made_anew),
+		TEST_IN_STORE(a_fact_that_a_label_wants_is_looked_for),
+		TEST_IN_STORE(a_torn_mapping_is_named),
 		TEST_IN_STORE(an_odd_generation_is_made_even),
 		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
 		TEST_IN_STORE(an_upper_that_is_mounted_twice_is_named),
