@@ -51,7 +51,7 @@ static bool is_first_user_namespace(void)
 {
 	struct stat st;
 
-	return stat("/proc/self/ns/user", &st) == 0 &&
+	return fstatat(AT_FDCWD, "/proc/self/ns/user", &st, 0) == 0 &&
 	       st.st_ino == FIRST_USER_NAMESPACE;
 }
 
