@@ -244,7 +244,8 @@ static int make_trash(const struct overlay *ov, char ret_trash[ID_SIZE])
 	return r;
 }
 
-static void take_one(struct overlay *ov, const char *map_id, const char *id,
+/* Whether it is in the trash now. */
+static bool take_one(struct overlay *ov, const char *map_id, const char *id,
 		     char ret_trash[ID_SIZE])
 {
 	char from[sizeof(ROOM "//") + 2 * ID_SIZE];
@@ -253,15 +254,16 @@ static void take_one(struct overlay *ov, const char *map_id, const char *id,
 
 	(void)snprintf(from, sizeof(from), ROOM "/%s/%s", map_id, id);
 	if (fstatat(ov->root_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
+		return false;
 	if (make_trash(ov, ret_trash) == 0) {
 		(void)snprintf(to, sizeof(to), "%s/%s", ret_trash, map_id);
 		if (renameat(ov->root_fd, from, ov->trash_fd, to) == 0)
-			return;
+			return true;
 	}
 	/* A full disk: it is no copy any more, and deleted where it is. */
 	(void)snprintf(fact, sizeof(fact), "%s/layer", from);
 	(void)unlinkat(ov->root_fd, fact, 0);
+	return false;
 }
 
 void shifted_take(struct overlay *ov, const char *id, char ret_trash[ID_SIZE])
@@ -272,7 +274,7 @@ void shifted_take(struct overlay *ov, const char *id, char ret_trash[ID_SIZE])
 	*ret_trash = '\0';
 	for (int i = 0; i < n; i++)
 		if (id_is_valid(entries[i]->d_name))
-			take_one(ov, entries[i]->d_name, id, ret_trash);
+			(void)take_one(ov, entries[i]->d_name, id, ret_trash);
 	free_entries(entries, n);
 }
 
@@ -305,28 +307,33 @@ static int look_for_map(void *ctx, const char *id)
 	return 0;
 }
 
-/* The lock is held, and let go of here.  1 where there was one. */
+/* The lock is held, and let go of here.  -ENOENT where there was none. */
 static int remove_copy(struct overlay *ov, const char *map_id, const char *id,
-		       struct writer *writer)
+		       struct writer *writer, struct shale_error *err)
 {
 	char path[sizeof(ROOM "//") + 2 * ID_SIZE], trash[ID_SIZE] = "";
 	auto_fd fd = -1;
+	bool is_taken;
+	int r;
 
 	(void)snprintf(path, sizeof(path), ROOM "/%s/%s", map_id, id);
 	fd = openat(ov->root_fd, path,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
-		return 0;
-	take_one(ov, map_id, id, trash);
+		return -ENOENT;
+	is_taken = take_one(ov, map_id, id, trash);
 	writer_end(writer);
-	if (*trash) {
-		trash_empty(ov, trash);
-		return 1;
-	}
+	trash_empty(ov, trash);
+	if (is_taken)
+		return 0;
 	/* By descriptor: the name may already be a new copy's. */
-	(void)fs_empty(fd, overlay_stop, ov);
-	(void)unlinkat(ov->root_fd, path, AT_REMOVEDIR);
-	return 1;
+	r = fs_empty(fd, overlay_stop, ov);
+	if (r == 0 && unlinkat(ov->root_fd, path, AT_REMOVEDIR) < 0 &&
+	    errno != ENOENT && errno != ENOTEMPTY)
+		r = -errno;
+	return r < 0 ? error_errno(err, -r, "delete '%s/%s'", ov->root_path,
+				   path)
+		     : 0;
 }
 
 bool shifted_is_whole(struct overlay *ov, const char *map_id, const char *id)
@@ -348,22 +355,28 @@ int shifted_remove(struct overlay *ov, const char *map_id, const char *id,
 
 	if (r < 0)
 		return r;
-	if (shifted_is_whole(ov, map_id, id) ||
-	    !remove_copy(ov, map_id, id, &writer))
-		return -ENOENT;
-	return 0;
+	return shifted_is_whole(ov, map_id, id)
+		       ? -ENOENT
+		       : remove_copy(ov, map_id, id, &writer, err);
 }
 
-/* Only where nothing was made since we looked. */
+/* Only where nothing was made since we looked.  One that can't be deleted is
+ * told, and does not keep the others.
+ */
 static int sweep_one(const struct sweep *sweep, const char *id)
 {
+	struct shale_error error = SHALE_ERROR_INIT;
 	auto_writer writer = WRITER_INIT;
 	int r = writer_begin(sweep->ov, &writer, sweep->err);
 
-	if (r == 0 && writer.generation == sweep->generation &&
-	    remove_copy(sweep->ov, sweep->map_id, id, &writer))
+	if (r < 0 || writer.generation != sweep->generation)
+		return r;
+	r = remove_copy(sweep->ov, sweep->map_id, id, &writer, &error);
+	if (r == 0)
 		(*sweep->removed)++;
-	return r;
+	else if (r != -ENOENT)
+		overlay_warn(sweep->ov, &error);
+	return 0;
 }
 
 /* Under the lock, since a copy may be on its way in. */

@@ -53,7 +53,7 @@ bool shifted_is_whole(struct overlay *ov, const char *map_id, const char *id);
 /**
  * shifted_remove - remove a copy that is not whole
  *
- * Return: 0, -ENOENT (it is gone, or whole), or another errno.
+ * Return: 0, -ENOENT (it is gone, or whole), or another errno with a sentence.
  */
 int shifted_remove(struct overlay *ov, const char *map_id, const char *id,
 		   struct shale_error *err);

@@ -56,6 +56,21 @@ int scandirat(int fd, const char *dir, struct dirent ***ret,
 	return real(fd, dir, ret, filter, compare);
 }
 
+/* As on a full disk, where a name may still be made and another one not. */
+static bool can_move_copies = true;
+
+int renameat(int old_fd, const char *old, int new_fd, const char *new)
+{
+	__typeof__(&renameat) real =
+		(__typeof__(&renameat))dlsym(RTLD_NEXT, "renameat");
+
+	if (!can_move_copies && strncmp(old, "mapped/", 7) == 0) {
+		errno = ENOSPC;
+		return -1;
+	}
+	return real(old_fd, old, new_fd, new);
+}
+
 static struct shale_store *slow;
 
 static int setup(void **state)
@@ -63,6 +78,7 @@ static int setup(void **state)
 	int r = setup_store(state);
 
 	can_map = false;
+	can_move_copies = true;
 	make_dir(at("m"));
 	slow = open_more(NULL, "slow_chown", "yes", NULL);
 	return r;
@@ -260,6 +276,38 @@ static void cleanup_removes_what_no_key_needs(void **state)
 	check_list(at("store/trash"), "");
 }
 
+static int count_finding(void *ctx, const struct shale_finding *finding)
+{
+	if (!(finding->flags & SHALE_FINDING_REPAIRED))
+		fail_msg("'%s': %s", finding->path, finding->remedy);
+	(*(int *)ctx)++;
+	return 0;
+}
+
+/* What can't go to the trash is deleted where it is, and not only said to be. */
+static void a_copy_that_can_not_be_moved_is_deleted_all_the_same(void **state)
+{
+	uint64_t removed = 0;
+	int count = 0;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(prepare("k", "base", ONE));
+	can_move_copies = false;
+	delete_path(copy_of(ONE, "base", "layer"));
+	MUST(shale_check(slow, SHALE_CHECK_REPAIR, count_finding, &count,
+			 &why));
+	assert_int_equal(count, 1);
+	assert_false(is_there(copy_of(ONE, "base", "")));
+	MUST(prepare("again", "base", ONE));
+	MUST(shale_remove(slow, "k", &why));
+	MUST(shale_remove(slow, "again", &why));
+	MUST(shale_cleanup(slow, &removed, &why));
+	assert_int_equal(removed, 1);
+	check_list(at("store/mapped"), "");
+	check_list(at("store/trash"), "");
+}
+
 static void a_commit_has_the_owners_inside(void **state)
 {
 	struct shale_opts keep = { .size = sizeof(keep),
@@ -399,6 +447,7 @@ int main(void)
 		TEST(a_later_layer_of_the_name_is_not_served_by_it),
 		TEST(cleanup_removes_what_no_key_needs),
 		TEST(cleanup_spares_the_copies_of_who_came_meanwhile),
+		TEST(a_copy_that_can_not_be_moved_is_deleted_all_the_same),
 		TEST(a_commit_has_the_owners_inside),
 		TEST(an_upper_elsewhere_has_other_owners_too),
 		TEST(its_mapping_stays),
