@@ -272,6 +272,7 @@ int mounted_open(const char *door, const char *runtime, const char *root,
 		 struct shale_error *err)
 {
 	auto_mounted mounted = MOUNTED_INIT;
+	struct shale_error why = SHALE_ERROR_INIT;
 	int r = record_name(runtime, root, id, mounted.name);
 
 	if (r < 0)
@@ -282,9 +283,13 @@ int mounted_open(const char *door, const char *runtime, const char *root,
 	if (r == -ENOENT)
 		return error_fail(err, ENOENT, "nothing is on record");
 	if (r == 0)
-		r = open_held(&mounted, wait, err);
+		r = open_held(&mounted, wait, &why);
+	if (r == -EUCLEAN)
+		return error_fail(err, EUCLEAN,
+				  "%s: " MOUNTED_TORN_REMEDY ", and try again",
+				  why.msg);
 	if (r < 0)
-		return r;
+		return *why.msg ? error_fail(err, -r, "%s", why.msg) : r;
 	if (mounted.is_certified &&
 	    (strcmp(mounted.id, id) != 0 ||
 	     !mounted_is_same_runtime(&mounted, runtime, root)))
@@ -299,7 +304,7 @@ int mounted_open(const char *door, const char *runtime, const char *root,
 static int visit(const char *door, int room_fd, const char *name,
 		 int (*fn)(void *ctx, struct mounted *mounted,
 			   const char *torn),
-		 void *ctx)
+		 void *ctx, struct shale_error *err)
 {
 	auto_mounted mounted = MOUNTED_INIT;
 	struct shale_error why = SHALE_ERROR_INIT;
@@ -309,11 +314,14 @@ static int visit(const char *door, int room_fd, const char *name,
 	(void)snprintf(mounted.name, sizeof(mounted.name), "%s", name);
 	mounted.room_fd = fcntl(room_fd, F_DUPFD_CLOEXEC, 0);
 	if (mounted.room_fd < 0)
-		return 0;
+		return error_errno(err, errno, "open the record '%s'", name);
 	r = open_held(&mounted, MOUNTED_NOW, &why);
 	/* Somebody is at work in it, or it is gone meanwhile. */
 	if (r == -EBUSY || r == -ENOENT)
 		return 0;
+	/* Short of descriptors or memory: the record may be whole. */
+	if (r < 0 && r != -EUCLEAN && r != -ENOTDIR && r != -ELOOP)
+		return error_fail(err, -r, "%s", why.msg);
 	return fn(ctx, &mounted, r < 0 ? why.msg : NULL);
 }
 
@@ -336,7 +344,8 @@ int mounted_walk(const char *door,
 	}
 	while (r == 0 && (entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.')
-			r = visit(door, dirfd(dir), entry->d_name, fn, ctx);
+			r = visit(door, dirfd(dir), entry->d_name, fn, ctx,
+				  err);
 	return r;
 }
 

@@ -61,6 +61,10 @@ struct mounted {
 	char name[NAME_MAX + 1];
 };
 
+/* What to do about a torn record, of which nothing tells what it mounted. */
+#define MOUNTED_TORN_REMEDY \
+	"unmount by hand what is mounted for it, and remove it"
+
 #define MOUNTED_INIT                    \
 	{                               \
 		.room_fd = -1, .fd = -1 \
@@ -110,8 +114,10 @@ int mounted_open(const char *door, const char *runtime, const char *root,
 /**
  * mounted_walk - visit each record of a door that nobody else works on
  * @fn: the record is cleared after; nonzero stops the walk and is returned.
- *      With a @torn sentence it can't be read, and has a name alone; else that
- *      is NULL
+ *      With a @torn sentence it contradicts itself, and has a name alone; else
+ *      that is NULL
+ *
+ * Return: 0, what @fn returned, or a negative errno with a sentence.
  */
 int mounted_walk(const char *door,
 		 int (*fn)(void *ctx, struct mounted *mounted,

@@ -13,22 +13,14 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "patience.h"
 #include "presence.h"
 #include "process.h"
 #include "scope.h"
 
-/*
- * A namespace goes after its last process: wait for it, at first 20 ms, then
- * twice as long each time up to 320 ms, five seconds in all.  The kernel
- * logs each EBUSY, which takes milliseconds where a serial line is told.
- */
-#define BUSY_TRIES 20
-#define BUSY_PAUSE_NS 20000000L
-#define BUSY_DOUBLINGS 4
 /* A commit leaves at least this part of the disk free. */
 #define FREE_MIN_PERCENT 5
 /* How often a key may come and go while we want it. */
@@ -457,14 +449,11 @@ static int let_go(struct shale_store *store, const char *key, const char *name,
 static int let_go_patiently(struct shale_store *store, const char *key,
 			    const char *name, struct shale_error *err)
 {
-	struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	struct patience patience = PATIENCE_INIT;
 	struct shale_error *unheard = name ? err : NULL;
 	int r = let_go(store, key, name, unheard);
 
-	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
-		(void)nanosleep(&pause, NULL);
-		if (i < BUSY_DOUBLINGS)
-			pause.tv_nsec *= 2;
+	while (r == -EBUSY && patience_wait(&patience)) {
 		error_clear(unheard);
 		r = let_go(store, key, name, unheard);
 	}

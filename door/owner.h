@@ -113,7 +113,7 @@ struct release {
  * Where the owner's runtime_root is "", as at a stop that podman reports, the
  * key is its own once the recorded runtime no longer has the container.
  * While the kernel still takes the container's mounts down, -EBUSY is tried
- * again for two seconds.  A commit that fails, is past the policy's max_bytes
+ * again for five seconds.  A commit that fails, is past the policy's max_bytes
  * or finds less than 5 % of the disk free leaves the key as it is.
  *
  * Return: 0, -EBUSY, -EPERM (the policy no longer allows it), -EFBIG

@@ -12,34 +12,22 @@
 
 #include "config.h"
 #include "error.h"
+#include "patience.h"
 #include "presence.h"
 #include "runtime.h"
 #include "scope.h"
-
-/*
- * A namespace goes after its last process: wait for it, at first 20 ms, then
- * twice as long each time up to 320 ms, five seconds in all.  The kernel
- * logs each EBUSY, which takes milliseconds where a serial line is told.
- */
-#define BUSY_TRIES 20
-#define BUSY_PAUSE_NS 20000000L
-#define BUSY_DOUBLINGS 4
 
 /* What we did not unmount ourselves may be mounted all the same. */
 static int wait_unmounted(struct shale_store *store,
 			  const struct mounted *mounted,
 			  struct shale_error *err)
 {
-	struct timespec pause = { .tv_nsec = BUSY_PAUSE_NS };
+	struct patience patience = PATIENCE_INIT;
 	struct shale_error why = SHALE_ERROR_INIT;
 	int r = shale_in_use(store, mounted->key, NULL);
 
-	for (int i = 0; r == -EBUSY && i < BUSY_TRIES; i++) {
-		(void)nanosleep(&pause, NULL);
-		if (i < BUSY_DOUBLINGS)
-			pause.tv_nsec *= 2;
+	while (r == -EBUSY && patience_wait(&patience))
 		r = shale_in_use(store, mounted->key, NULL);
-	}
 	if (r == -EBUSY) /* once more, to be told by whom */
 		r = shale_in_use(store, mounted->key, &why);
 	if (r != -EBUSY)
@@ -241,8 +229,7 @@ static bool find(const struct survey *survey, const struct mounted *mounted,
 	if (torn) {
 		ret->kind = "record-torn";
 		ret->what = torn;
-		ret->remedy =
-			"unmount by hand what is mounted for it, and remove it";
+		ret->remedy = MOUNTED_TORN_REMEDY;
 		return true;
 	}
 	ret->remedy = cleanup;

@@ -20,7 +20,7 @@
  *
  * May be called again after it failed or died at any point.  Needs the record
  * and the store alone.  A mount that is in another mount namespace is waited
- * for, two seconds, and then left with its key and record.
+ * for, five seconds, and then left with its key and record.
  *
  * Return: 0, -EBUSY (it is mounted where we can't reach it), or as
  *         door_release: then it is unmounted and forgotten, and the key is

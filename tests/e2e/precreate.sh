@@ -231,7 +231,8 @@ refused 'a record of another format is refused' \
 	"/run/shale/precreate/$id' has no right 'format'"
 ln -sfn 1 "/run/shale/precreate/$id/format"
 precreate
-refused 'a torn record is refused' "$id' has no right 'id'"
+refused 'a torn record is refused, with its remedy' \
+	"$id' has no right 'id': unmount by hand"
 ok 'and cleanup leaves it to a person' on_store cleanup
 rm -r "/run/shale/precreate/$id"
 

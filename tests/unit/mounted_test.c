@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -196,6 +197,41 @@ static void a_torn_record_is_nothing_or_refused(void **state)
 					  "torn"));
 }
 
+static int note_torn(void *ctx, struct mounted *mounted, const char *torn)
+{
+	int *seen = ctx;
+
+	(void)mounted;
+	seen[torn != NULL]++;
+	return 0;
+}
+
+/* A record that can't be read for want of descriptors may be whole. */
+static void want_of_descriptors_tears_no_record(void **state)
+{
+	auto_mounted made = record_of("/r", "whole", "/t");
+	struct rlimit old, low;
+	int seen[2] = { 0, 0 }, refused = 0;
+
+	(void)state;
+	MUST(mounted_create(&made, &why));
+	drop_locked_fd(&made.fd);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+	for (low = old, low.rlim_cur = 3; low.rlim_cur < 64; low.rlim_cur++) {
+		struct shale_error err = SHALE_ERROR_INIT;
+
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+		if (mounted_walk(DOOR_RUNTIME, note_torn, seen, &err) < 0)
+			refused += *err.msg != '\0';
+		assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+	}
+	assert_int_equal(seen[1], 0);
+	assert_true(refused > 0);
+	assert_int_equal(refused + seen[0], 61);
+	made.fd = openat(made.room_fd, made.name, O_RDONLY | O_CLOEXEC);
+	MUST(mounted_remove(&made, &why));
+}
+
 static int open_tmpfs(void)
 {
 	auto_fd config = fsopen("tmpfs", FSOPEN_CLOEXEC);
@@ -309,6 +345,7 @@ int main(void)
 		TEST_IN_DIR(a_target_belongs_to_one),
 		TEST_IN_DIR(a_record_that_is_worked_on_is_left_alone),
 		TEST_IN_DIR(a_torn_record_is_nothing_or_refused),
+		TEST_IN_DIR(want_of_descriptors_tears_no_record),
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
 		TEST_IN_DIR(without_a_runtime_the_caller_tells),
 		TEST_IN_DIR(nothing_else_may_lie_on_a_target_of_its_own),
