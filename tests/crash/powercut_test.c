@@ -8,6 +8,7 @@
  *
  * SHALE_LONG=1: 300 cuts a file system and durability, or $SHALE_CUTS.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -42,11 +43,17 @@ enum state {
 	DELETED,
 };
 
+/* As long as a chainID: a link of more than 59 bytes has a block of its own. */
+#define NAME_MAX_BYTES 80
+/* A label that is kept in a link, and one that is kept in a file. */
+#define LINK_LABEL 300
+#define FILE_LABEL 3000
+
 /* What a writer has begun, and what was acknowledged to it. */
 struct entry {
 	int state;
 	uint64_t seed;
-	char key[32], name[32], parent[32];
+	char key[32], name[NAME_MAX_BYTES], parent[NAME_MAX_BYTES];
 };
 
 struct diary {
@@ -81,6 +88,21 @@ static uint64_t draw(uint64_t *random, uint64_t below)
 static void set(struct entry *entry, enum state state)
 {
 	__atomic_store_n(&entry->state, (int)state, __ATOMIC_SEQ_CST);
+}
+
+/* What else of an entry is known by its number. */
+static bool is_empty(const struct entry *entry)
+{
+	return entry->seed % 5 == 0;
+}
+
+static void fill_label(const struct entry *entry, char text[FILE_LABEL + 1])
+{
+	static const size_t sizes[] = { 1, LINK_LABEL, FILE_LABEL };
+	size_t len = sizes[entry->seed % 3];
+
+	(void)memset(text, 'a' + (int)(entry->seed % 26), len);
+	text[len] = '\0';
 }
 
 /* ---- a writer ---- */
@@ -146,7 +168,8 @@ static struct entry *new_entry(struct writer *writer)
 	*entry = (struct entry){ .seed = n };
 	(void)snprintf(entry->key, sizeof(entry->key), "key %llu",
 		       (unsigned long long)n);
-	(void)snprintf(entry->name, sizeof(entry->name), "name %llu",
+	(void)snprintf(entry->name, sizeof(entry->name),
+		       n % 2 ? "name %llu" : "sha256:%064llu",
 		       (unsigned long long)n);
 	if (parent)
 		(void)snprintf(entry->parent, sizeof(entry->parent), "%s",
@@ -194,7 +217,12 @@ static void write_once(struct writer *writer)
 {
 	struct entry *entry = new_entry(writer);
 	struct shale_error error = SHALE_ERROR_INIT;
+	char label[FILE_LABEL + 1];
+	const char *const labels[] = { "label", label, NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
 
+	fill_label(entry, label);
 	set(entry, PREPARING);
 	if (shale_prepare(writer->handle, entry->key, entry->parent, NULL,
 			  &error) < 0)
@@ -209,10 +237,11 @@ static void write_once(struct writer *writer)
 		acknowledged(writer, entry, REMOVED);
 		return;
 	}
-	if (!tree_write(of_key(entry->key, "fs"), entry->seed))
+	if (!is_empty(entry) &&
+	    !tree_write(of_key(entry->key, "fs"), entry->seed))
 		complain(writer, "unpack", strerror(errno));
 	set(entry, COMMITTING);
-	if (shale_commit(writer->handle, entry->name, entry->key, NULL,
+	if (shale_commit(writer->handle, entry->name, entry->key, &opts,
 			 &error) < 0)
 		complain(writer, "commit", error.msg);
 	acknowledged(writer, entry, COMMITTED);
@@ -274,6 +303,41 @@ static bool is_known(struct machine *machine, const char *name)
 	return r == 0;
 }
 
+static bool has_nothing(const char *path)
+{
+	DIR *dir = opendir(path);
+	int count = 0;
+
+	while (dir && readdir(dir))
+		count++;
+	if (dir)
+		(void)closedir(dir);
+	return count == 2; /* "." and ".." */
+}
+
+static int has_label(void *ctx, const struct shale_info *info)
+{
+	const struct entry *entry = ctx;
+	char label[FILE_LABEL + 1];
+
+	fill_label(entry, label);
+	return strcmp(info->name, entry->name) == 0 &&
+	       strcmp(info->parent, entry->parent) == 0 && info->labels[0] &&
+	       strcmp(info->labels[1], label) == 0;
+}
+
+static bool is_right(const struct entry *entry, const char *fs, char *differs,
+		     size_t size)
+{
+	(void)snprintf(differs, size, "its facts");
+	if (shale_stat(store, entry->name, has_label, (void *)(uintptr_t)entry,
+		       NULL) != 1)
+		return false;
+	(void)snprintf(differs, size, "it is not empty");
+	return is_empty(entry) ? has_nothing(fs)
+			       : tree_check(fs, entry->seed, differs, size);
+}
+
 static void check_layer(struct machine *machine, struct entry *entry)
 {
 	bool must = entry->state == COMMITTED;
@@ -290,7 +354,7 @@ static void check_layer(struct machine *machine, struct entry *entry)
 		return;
 	}
 	(void)snprintf(path, sizeof(path), "%s", of_name(entry->name, "fs"));
-	if (!tree_check(path, entry->seed, differs, sizeof(differs)))
+	if (!is_right(entry, path, differs, sizeof(differs)))
 		damaged(machine, "'%s' is torn: %s", entry->name, differs);
 	machine->commits += must;
 	entry->state = COMMITTED;
