@@ -65,6 +65,7 @@ void mounted_clear(struct mounted *mounted)
 		drop_free(fact_slot(mounted, i));
 	drop_locked_fd(&mounted->fd);
 	drop_fd(&mounted->room_fd);
+	drop_fd(&mounted->watch_fd);
 	mounted->mount = mounted->device = 0;
 	mounted->is_certified = false;
 }

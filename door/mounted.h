@@ -47,6 +47,8 @@
  * @space:   the mount namespace, as in /proc/self/ns/mnt
  * @mount:   id of the mount (fs_unique_mnt_id); 0 until it is made
  * @device:  of its files
+ * @watch_fd: tells of its last use (lastuse.h) once mounted_unmount has taken
+ *            it down; else -1
  */
 struct mounted {
 	const char *door;
@@ -55,6 +57,7 @@ struct mounted {
 	char *store, *store_option, *config_option;
 	char *caller, *boot, *space;
 	uint64_t mount, device;
+	int watch_fd;
 	/* of the record itself */
 	int room_fd, fd;
 	bool is_certified;
@@ -65,9 +68,9 @@ struct mounted {
 #define MOUNTED_TORN_REMEDY \
 	"unmount by hand what is mounted for it, and remove it"
 
-#define MOUNTED_INIT                    \
-	{                               \
-		.room_fd = -1, .fd = -1 \
+#define MOUNTED_INIT                                     \
+	{                                                \
+		.watch_fd = -1, .room_fd = -1, .fd = -1, \
 	}
 
 /** mounted_clear - let go of a record, which stays; accepts a cleared one */

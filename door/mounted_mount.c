@@ -15,6 +15,7 @@
 
 #include "error.h"
 #include "fs.h"
+#include "lastuse.h"
 #include "process.h"
 #include "scope.h"
 
@@ -143,6 +144,21 @@ static bool is_covered(const struct mounted *mounted)
 	       top != below;
 }
 
+static int take_down(struct mounted *mounted, bool *ret_done,
+		     struct shale_error *err)
+{
+	auto_fd watch_fd = lastuse_watch(mounted->target);
+
+	if (umount2(mounted->target, UMOUNT_NOFOLLOW) < 0 &&
+	    (errno != EBUSY ||
+	     umount2(mounted->target, UMOUNT_NOFOLLOW | MNT_DETACH) < 0))
+		return error_errno(err, errno, "unmount '%s'", mounted->target);
+	drop_fd(&mounted->watch_fd);
+	mounted->watch_fd = take_fd(&watch_fd);
+	*ret_done = true;
+	return 0;
+}
+
 int mounted_unmount(struct mounted *mounted, bool *ret_done,
 		    struct shale_error *err)
 {
@@ -160,12 +176,7 @@ int mounted_unmount(struct mounted *mounted, bool *ret_done,
 					 "what is mounted on '%s' is not what its record says: unmount it by hand",
 					 mounted->target)
 			       : 0;
-	if (umount2(mounted->target, UMOUNT_NOFOLLOW) < 0 &&
-	    (errno != EBUSY ||
-	     umount2(mounted->target, UMOUNT_NOFOLLOW | MNT_DETACH) < 0))
-		return error_errno(err, errno, "unmount '%s'", mounted->target);
-	*ret_done = true;
-	return 0;
+	return take_down(mounted, ret_done, err);
 }
 
 /* ---- who uses it ---- */

@@ -16,11 +16,16 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "lastuse.h"
 #include "patience.h"
 #include "presence.h"
 #include "process.h"
 #include "scope.h"
 
+/* How long to wait for the kernel to tell that a mount is gone: as long as a
+ * patience lasts.
+ */
+#define LAST_USE_MS 5000
 /* A commit leaves at least this part of the disk free. */
 #define FREE_MIN_PERCENT 5
 /* How often a key may come and go while we want it. */
@@ -446,14 +451,20 @@ static int let_go(struct shale_store *store, const char *key, const char *name,
  * hundred containers at once each would do that a hundred times.  A commit has
  * other failures, which may not come twice.
  */
-static int let_go_patiently(struct shale_store *store, const char *key,
-			    const char *name, struct shale_error *err)
+static int let_go_patiently(struct shale_store *store,
+			    const struct release *release, const char *name,
+			    struct shale_error *err)
 {
+	const char *key = release->key;
 	struct patience patience = PATIENCE_INIT;
 	struct shale_error *unheard = name ? err : NULL;
-	int r = let_go(store, key, name, unheard);
+	bool may_poll = true;
+	int r;
 
-	while (r == -EBUSY && patience_wait(&patience)) {
+	if (release->watch_fd >= 0)
+		may_poll = lastuse_wait(release->watch_fd, LAST_USE_MS);
+	r = let_go(store, key, name, unheard);
+	while (r == -EBUSY && may_poll && patience_wait(&patience)) {
 		error_clear(unheard);
 		r = let_go(store, key, name, unheard);
 	}
@@ -488,7 +499,7 @@ static int release_own(struct shale_store *store, const struct release *release,
 			return error_context(err, r, "commit '%s' as '%s'",
 					     release->key, name);
 	}
-	return let_go_patiently(store, release->key, name, err);
+	return let_go_patiently(store, release, name, err);
 }
 
 int door_release(struct shale_store *store, const struct release *release,

@@ -94,6 +94,8 @@ int door_set_user(struct shale_store *store, const struct claim *claim,
  * @root:   of the store, for how full its disk is
  * @policy: asked again before a commit
  * @uid:    who runs the runtime
+ * @watch_fd: lent; tells of the last use of the key's mount (lastuse.h); -1
+ *           for none
  * @is_late: nobody told of the stop, the container was found to be gone: what
  *           is to be committed stays as it is
  */
@@ -102,6 +104,7 @@ struct release {
 	const char *key, *root;
 	const struct policy *policy;
 	uid_t uid;
+	int watch_fd;
 	bool is_late;
 };
 
@@ -113,8 +116,9 @@ struct release {
  * Where the owner's runtime_root is "", as at a stop that podman reports, the
  * key is its own once the recorded runtime no longer has the container.
  * While the kernel still takes the container's mounts down, -EBUSY is tried
- * again for five seconds.  A commit that fails, is past the policy's max_bytes
- * or finds less than 5 % of the disk free leaves the key as it is.
+ * again for five seconds; with a @watch_fd from when that tells, or once when
+ * five seconds are over.  A commit that fails, is past the policy's max_bytes or
+ * finds less than 5 % of the disk free leaves the key as it is.
  *
  * Return: 0, -EBUSY, -EPERM (the policy no longer allows it), -EFBIG
  *         (max_bytes), -ENOSPC, or as shale_commit and shale_remove.

@@ -59,6 +59,7 @@ static int release(struct shale_store *store, const struct config *config,
 		.root = mounted->store,
 		.policy = &config->policy,
 		.uid = runtime_caller(),
+		.watch_fd = mounted->watch_fd,
 		.is_late = is_late,
 	};
 

@@ -46,6 +46,7 @@ static int release(const struct hook *hook, const char *key,
 		.root = hook->config->root,
 		.policy = &hook->config->policy,
 		.uid = runtime_caller(),
+		.watch_fd = -1,
 	};
 	/* The container's directory may be gone: do not ask for it. */
 	int r = runtime_find(NULL, &runtime, err);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lastuse.h"
 #include "mounted.h"
 #include "rundir.h"
 #include "scope.h"
@@ -52,6 +53,7 @@ static struct mounted record_of(const char *root, const char *id,
 		.store = strdup("/store"),
 		.store_option = strdup(""),
 		.config_option = strdup("/c"),
+		.watch_fd = -1,
 		.room_fd = -1,
 		.fd = -1,
 	};
@@ -270,6 +272,58 @@ static void only_the_recorded_mount_is_unmounted(void **state)
 	MUST(mounted_remove(&made, &why));
 }
 
+/* As each runtime does: with a copy of every mount. */
+static int live_apart(void *ctx)
+{
+	(void)ctx;
+	return unshare(CLONE_NEWNS);
+}
+
+static void attach_one(struct mounted *made)
+{
+	auto_fd fd = -1, target = -1;
+
+	assert_int_equal(mkdir(at("t"), 0700), 0);
+	target = open(at("t"), O_PATH | O_CLOEXEC);
+	fd = open_tmpfs();
+	MUST(mounted_create(made, &why));
+	MUST(mounted_attach(made, fd, target, &why));
+}
+
+static void the_last_use_of_a_mount_is_told(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	struct helper helper;
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	attach_one(&made);
+	helper_start(&helper, live_apart, NULL);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done);
+	assert_true(made.watch_fd >= 0);
+	assert_false(lastuse_wait(made.watch_fd, 50));
+	helper_kill(&helper);
+	assert_true(lastuse_wait(made.watch_fd, 10000));
+	MUST(mounted_remove(&made, &why));
+}
+
+static void a_last_use_of_our_own_is_told_at_once(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	attach_one(&made);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(lastuse_wait(made.watch_fd, 0));
+	MUST(mounted_remove(&made, &why));
+}
+
 /* A door that no runtime stands behind, and a directory of the record's. */
 static struct mounted record_of_precreate(const char *id)
 {
@@ -283,6 +337,7 @@ static struct mounted record_of_precreate(const char *id)
 		.store = strdup("/store"),
 		.store_option = strdup(""),
 		.config_option = strdup(""),
+		.watch_fd = -1,
 		.room_fd = -1,
 		.fd = -1,
 	};
@@ -347,6 +402,8 @@ int main(void)
 		TEST_IN_DIR(a_torn_record_is_nothing_or_refused),
 		TEST_IN_DIR(want_of_descriptors_tears_no_record),
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
+		TEST_IN_DIR(the_last_use_of_a_mount_is_told),
+		TEST_IN_DIR(a_last_use_of_our_own_is_told_at_once),
 		TEST_IN_DIR(without_a_runtime_the_caller_tells),
 		TEST_IN_DIR(nothing_else_may_lie_on_a_target_of_its_own),
 	};

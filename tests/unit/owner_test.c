@@ -78,6 +78,7 @@ static int release_as(const struct owner *owner, const char *key,
 		.root = at("store"),
 		.policy = policy,
 		.uid = 7,
+		.watch_fd = -1,
 	};
 
 	return door_release(store, &release, &why);
