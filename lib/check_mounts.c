@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,27 @@ static int tell(struct survey *survey, const char *id,
 	return check_found(survey->c, &trouble);
 }
 
+/* As it was mounted, or as mount_fsmount_below() does. */
+static bool find_id(const struct overlay *ov, const struct upper_mount *mount,
+		    char ret[ID_SIZE])
+{
+	char path[PATH_MAX];
+	int n;
+
+	if (id_of(ov, mount->upperdir, ret))
+		return true;
+	n = snprintf(path, sizeof(path), "%s%s", mount->source,
+		     mount->upperdir);
+	return n > 0 && (size_t)n < sizeof(path) && id_of(ov, path, ret);
+}
+
 static int look_at(void *ctx, const struct upper_mount *mount)
 {
 	struct survey *survey = ctx;
 	char id[ID_SIZE];
 	int r;
 
-	if (!id_of(survey->c->ov, mount->upperdir, id))
+	if (!find_id(survey->c->ov, mount, id))
 		return 0;
 	r = note(survey, id, mount->dev);
 	if (r <= 0)

@@ -108,6 +108,7 @@ static bool parse_line(char *line, struct upper_mount *ret)
 	if (!upper)
 		return false;
 	mountinfo_unescape(upper);
+	ret->source = mount.source;
 	ret->upperdir = upper;
 	ret->dev = mount.dev;
 	ret->target = mount.target;

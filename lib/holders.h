@@ -20,12 +20,14 @@
  * @pid:      a process of the namespace; 0 where it is the caller's own
  * @comm:     its command
  * @target:   where it is mounted, as that namespace sees it
- * @upperdir: as it was given to the kernel
+ * @source:   what it shows for source
+ * @upperdir: as it was given to the kernel; or, of one whose ids are mapped,
+ *            its path below @source
  * @dev:      "MAJOR:MINOR" of the overlay: the same in each namespace
  */
 struct upper_mount {
 	long pid;
-	const char *comm, *target, *upperdir, *dev;
+	const char *comm, *target, *source, *upperdir, *dev;
 };
 
 /**

@@ -7,6 +7,8 @@
 #ifndef LIB_JOINED_H
 #define LIB_JOINED_H
 
+#include <sys/types.h>
+
 /**
  * joined_run - run @fn in a thread with a working directory of its own
  * @fn:  0 or a negative errno; all signals are blocked while it runs
@@ -18,5 +20,17 @@
  * Return: what @fn returned, or a negative errno.
  */
 int joined_run(int (*fn)(void *ctx), void *ctx);
+
+/**
+ * joined_run_as - run @fn while files are made as @uid and @gid
+ * @fn: 0 or a negative errno; all signals are blocked while it runs
+ *
+ * With fsid_become of the calling thread, whose ids are its alone; it is spared
+ * another one, which on a busy machine has to wait for its turn.  In a joined
+ * thread where the caller would notice.
+ *
+ * Return: what @fn returned, or a negative errno.
+ */
+int joined_run_as(uid_t uid, gid_t gid, int (*fn)(void *ctx), void *ctx);
 
 #endif

@@ -48,6 +48,30 @@ extern const struct mount_engine mount_libmount;
 /** mount_fsmount_is_here - whether this kernel takes lowerdir+ */
 bool mount_fsmount_is_here(void);
 
+/**
+ * struct mount_base - the root of a detached mount with directories in it
+ * @fd:   of it
+ * @path: of what it is a clone of
+ */
+struct mount_base {
+	int fd;
+	const char *path;
+};
+
+/**
+ * mount_fsmount_below - make a detached overlay of directories of one mount
+ * @base: all paths of the spec begin with its path
+ *
+ * They are given by descriptors: mountinfo has the base's path for source, and
+ * each directory's path from there.
+ *
+ * Return: 0 or a negative errno: -EXDEV or -ELOOP where one is not in that
+ *         mount, -EINVAL where this kernel takes no such descriptor (lowers
+ *         from 6.13, of a detached mount from 6.15), -E2BIG.
+ */
+int mount_fsmount_below(const struct spec *spec, const struct mount_base *base,
+			int *ret_fd, struct shale_error *err);
+
 /* ---- mount_names.c: the directories of a spec, and how to call them ---- */
 
 /**
@@ -67,7 +91,14 @@ struct mount_names {
 	const char *const *lowers;
 	const char *upper; /* NULL for an overlay of lowers alone */
 	const char *work;
+	const struct mount_base *base; /* NULL: to be given as they are */
 };
+
+/** mount_name_below - what is left of a path below a directory that it is in
+ *
+ * Return: lent, in @path; "." for the directory itself.
+ */
+const char *mount_name_below(const char *path, const char *dir);
 
 /** mount_common_dir - the deepest directory that paths have in common
  *

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fs.h"
 #include "scope.h"
 
 /* fsconfig(2): 256 with the NUL; more is a bare EINVAL. */
@@ -114,13 +116,19 @@ static size_t count_backslashes(const char *path)
 	return n;
 }
 
+static const char *source_of(const struct spec *spec,
+			     const struct mount_names *names)
+{
+	return names->base ? names->base->path : spec->source;
+}
+
 /* -E2BIG where fsconfig(2) or a reader of mountinfo can't take it. */
 static int check_lengths(const struct spec *spec,
 			 const struct mount_names *names,
 			 struct shale_error *err)
 {
 	size_t total = 0;
-	int r = check_value("source", spec->source, 0, &total, err);
+	int r = check_value("source", source_of(spec, names), 0, &total, err);
 
 	for (size_t i = 0; r == 0 && i < spec->lower_count; i++)
 		r = check_value("lowerdir+", names->lowers[i], 0, &total, err);
@@ -157,20 +165,50 @@ static int set_escaped(int fs_fd, const char *key, const char *path,
 	return set_string(fs_fd, key, value, err);
 }
 
+/* In the base's mount alone, whatever links are on the way. */
+static int set_by_fd(int fs_fd, const char *key, int base_fd, const char *path,
+		     struct shale_error *err)
+{
+	auto_fd fd = fs_open_in_root(base_fd, path, O_PATH | O_DIRECTORY,
+				     RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+
+	if (fd < 0)
+		return error_errno(err, -fd, "%s '%s'", key, path);
+	if (fsconfig(fs_fd, FSCONFIG_SET_FD, key, NULL, fd) < 0)
+		return fail_fs(fs_fd, errno, key, path, err);
+	return 0;
+}
+
+static int set_lower(int fs_fd, const struct mount_names *names, size_t i,
+		     struct shale_error *err)
+{
+	const char *key = "lowerdir+", *path = names->lowers[i];
+
+	return names->base ? set_by_fd(fs_fd, key, names->base->fd, path, err)
+			   : set_string(fs_fd, key, path, err);
+}
+
+static int set_upper(int fs_fd, const struct mount_names *names,
+		     const char *key, const char *path, struct shale_error *err)
+{
+	return names->base ? set_by_fd(fs_fd, key, names->base->fd, path, err)
+			   : set_escaped(fs_fd, key, path, err);
+}
+
 static int configure(int fs_fd, const struct spec *spec,
 		     const struct mount_names *names, struct shale_error *err)
 {
 	static const struct spec_option ro = { (char *)"ro", NULL };
-	int r = set_string(fs_fd, "source", spec->source, err);
+	int r = set_string(fs_fd, "source", source_of(spec, names), err);
 
 	if (r == 0 && spec->is_read_only)
 		r = set_option(fs_fd, &ro, err);
 	for (size_t i = 0; r == 0 && i < spec->lower_count; i++)
-		r = set_string(fs_fd, "lowerdir+", names->lowers[i], err);
+		r = set_lower(fs_fd, names, i, err);
 	if (r == 0 && names->upper)
-		r = set_escaped(fs_fd, "upperdir", names->upper, err);
+		r = set_upper(fs_fd, names, "upperdir", names->upper, err);
 	if (r == 0 && names->work)
-		r = set_escaped(fs_fd, "workdir", names->work, err);
+		r = set_upper(fs_fd, names, "workdir", names->work, err);
 	for (size_t i = 0; r == 0 && i < spec->rest_count; i++)
 		r = set_option(fs_fd, &spec->rest[i], err);
 	return r;
@@ -243,6 +281,34 @@ static int fsmount_detached(const struct spec *spec, int *ret_fd,
 		r = mount_with_names(spec, create_overlay, &creation, err);
 		fd = creation.fd;
 	}
+	if (r == 0)
+		r = mount_verify_mode(fd, spec, err);
+	if (r == 0)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+int mount_fsmount_below(const struct spec *spec, const struct mount_base *base,
+			int *ret_fd, struct shale_error *err)
+{
+	struct creation creation = { spec, -1 };
+	struct mount_names names = { .base = base };
+	auto_free const char **lowers =
+		calloc(spec->lower_count, sizeof(*lowers));
+	auto_fd fd = -1;
+	int r;
+
+	if (!lowers)
+		return error_errno(err, ENOMEM, "name the layers");
+	for (size_t i = 0; i < spec->lower_count; i++)
+		lowers[i] = mount_name_below(spec->lowers[i], base->path);
+	names.lowers = lowers;
+	if (spec->upper) {
+		names.upper = mount_name_below(spec->upper, base->path);
+		names.work = mount_name_below(spec->work, base->path);
+	}
+	r = create_overlay(&creation, &names, err);
+	fd = creation.fd;
 	if (r == 0)
 		r = mount_verify_mode(fd, spec, err);
 	if (r == 0)

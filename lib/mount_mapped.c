@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Mounts for user namespaces.  Each directory of the spec is covered, at its
- * own path and in a mount namespace apart, with an idmapped clone of itself;
- * what an engine makes there takes its layers through the clones.  So both
- * engines work as ever, with the same names and the same text in mountinfo,
- * also on kernels that take no detached mount for a layer (until 6.15) and no
- * descriptor (until 6.13).
+ * Mounts for user namespaces, in two ways.
+ *
+ * Where all directories of an overlay are in one mount, as in a store, they
+ * are opened in an idmapped clone of it that has no place, and given to the
+ * kernel by descriptor (Linux 6.15).
+ *
+ * Else each directory of the spec is covered, at its own path and in a mount
+ * namespace apart, with an idmapped clone of itself; what an engine makes there
+ * takes its layers through the clones.  So both engines work as ever, with the
+ * same names and the same text in mountinfo, on older kernels as well.
  *
  * The upper is mapped as well.  Files in it are on disk as the container
  * calls their owners, so that what is committed suits everybody.
@@ -23,6 +27,7 @@
 #include "error.h"
 #include "fs.h"
 #include "fsid.h"
+#include "joined.h"
 #include "scope.h"
 #include "userns.h"
 
@@ -163,34 +168,44 @@ bool mount_can_map(int dir_fd, const struct idmaps *maps)
 
 /* ---- covering ---- */
 
-/*
- * Puts an idmapped clone of @path over it; @ret_id is of that mount.  What is
- * mounted below @path is there as well, mapped only in a bind of all that.
+/* @deep: AT_RECURSIVE for what is mounted below @path as well, and mapped only
+ * in a bind of all that.
  */
+static int clone_mapped(const struct mapping *mapping, int dir_fd,
+			const char *path, unsigned deep, int *ret_fd,
+			struct shale_error *err)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
+				   .userns_fd = (uint64_t)mapping->userns_fd };
+	const bool is_bind = mapping->spec->kind == SPEC_BIND;
+	auto_fd fd = open_tree(dir_fd, "",
+			       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+				       AT_EMPTY_PATH | deep);
+
+	if (fd < 0)
+		return error_errno(err, errno, "clone '%s'", path);
+	if (mount_setattr(fd, "", AT_EMPTY_PATH | (is_bind ? deep : 0), &attr,
+			  sizeof(attr)) < 0)
+		return fail_setattr(path, errno, err);
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+/* Puts an idmapped clone of @path over it; @ret_id is of that mount. */
 static int cover(const struct mapping *mapping, const char *path,
 		 uint64_t *ret_id, struct shale_error *err)
 {
-	const bool is_bind = mapping->spec->kind == SPEC_BIND;
-	const bool is_deep = !is_bind || mapping->spec->is_recursive;
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_IDMAP,
-				   .userns_fd = (uint64_t)mapping->userns_fd };
+	const struct spec *spec = mapping->spec;
+	const bool is_deep = spec->kind != SPEC_BIND || spec->is_recursive;
 	auto_fd target_fd = -1;
 	auto_fd fd = -1;
 	int r = mount_open_dir(path, "directory", &target_fd, err);
 
-	if (r < 0)
-		return r;
-	fd = open_tree(target_fd, "",
-		       OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH |
-			       (is_deep ? AT_RECURSIVE : 0));
-	if (fd < 0)
-		return error_errno(err, errno, "clone '%s'", path);
-	if (mount_setattr(fd, "",
-			  AT_EMPTY_PATH |
-				  (is_bind && is_deep ? AT_RECURSIVE : 0),
-			  &attr, sizeof(attr)) < 0)
-		return fail_setattr(path, errno, err);
-	r = mount_id(fd, ret_id, err);
+	if (r == 0)
+		r = clone_mapped(mapping, target_fd, path,
+				 is_deep ? AT_RECURSIVE : 0, &fd, err);
+	if (r == 0)
+		r = mount_id(fd, ret_id, err);
 	return r < 0 ? r : mount_move(fd, target_fd, path, err);
 }
 
@@ -345,7 +360,7 @@ static int cover_all(const struct mapping *mapping)
 
 /* ---- mounting ---- */
 
-static int mapped_main(void *ctx)
+static int covered_main(void *ctx)
 {
 	struct mapping *mapping = ctx;
 	const struct idmaps *maps = &mapping->spec->maps;
@@ -368,6 +383,80 @@ static int mapped_main(void *ctx)
 	return r;
 }
 
+/* ---- without a place to cover ---- */
+
+struct direct {
+	const struct spec *spec;
+	struct mount_base base;
+	int fd; /* of the mount */
+};
+
+static int direct_main(void *ctx)
+{
+	struct direct *direct = ctx;
+
+	return mount_fsmount_below(direct->spec, &direct->base, &direct->fd,
+				   NULL);
+}
+
+/* An idmapped clone of the directory @common, which is nowhere mounted.  It has
+ * what is mounted below as well, so that what that hides is not found.
+ */
+static int open_base(const struct mapping *mapping, const char *common,
+		     int *ret_fd)
+{
+	auto_fd dir_fd = -1;
+	int r = mount_open_dir(common, "directory", &dir_fd, NULL);
+
+	return r < 0 ? r
+		     : clone_mapped(mapping, dir_fd, common, AT_RECURSIVE,
+				    ret_fd, NULL);
+}
+
+/*
+ * Through the one mount that all directories are in: no namespace, for which
+ * the kernel would copy all of the host's mounts, and no look at each layer,
+ * since one that is elsewhere is not found.
+ */
+static int mount_directly(const struct mapping *mapping, int *ret_fd)
+{
+	const struct idmaps *maps = &mapping->spec->maps;
+	struct direct direct = { mapping->spec, { -1, NULL }, -1 };
+	auto_free const char **paths = NULL;
+	auto_free char *common = NULL;
+	auto_fd base_fd = -1;
+	struct dirs dirs;
+	int r = dirs_of(mapping->spec, &dirs);
+
+	if (r < 0)
+		return r;
+	paths = dirs.paths;
+	common = mount_common_dir(dirs.paths, dirs.count);
+	if (!common || !*common)
+		return -EXDEV;
+	r = open_base(mapping, common, &base_fd);
+	if (r < 0)
+		return r;
+	direct.base = (struct mount_base){ base_fd, common };
+	r = joined_run_as(idmap_root(maps->uid), idmap_root(maps->gid),
+			  direct_main, &direct);
+	if (r == 0)
+		*ret_fd = direct.fd;
+	return r;
+}
+
+static int open_mapping(const struct spec *spec, int *ret_fd,
+			struct shale_error *err)
+{
+	int r = userns_open(&spec->maps, ret_fd, err);
+
+	if (r < 0 && is_forbidden(-r)) {
+		error_clear(err);
+		return error_fail(err, -r, "map ids: " FORBIDDEN_HINT);
+	}
+	return r;
+}
+
 int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
 		 int *ret_fd, struct shale_error *err)
 {
@@ -375,17 +464,16 @@ int mount_mapped(const struct mount_engine *engine, const struct spec *spec,
 	auto_fd userns_fd = -1;
 	int r = check_calls(err);
 
-	if (r < 0)
-		return r;
-	r = userns_open(&spec->maps, &userns_fd, err);
-	if (r < 0 && is_forbidden(-r)) {
-		error_clear(err);
-		return error_fail(err, -r, "map ids: " FORBIDDEN_HINT);
-	}
+	if (r == 0)
+		r = open_mapping(spec, &userns_fd, err);
 	if (r < 0)
 		return r;
 	mapping.userns_fd = userns_fd;
-	r = mount_apart(mapped_main, &mapping, err);
+	/* What that can't do the other way does, or tells why it can't. */
+	if (spec->kind == SPEC_OVERLAY && engine == &mount_fsmount &&
+	    mount_directly(&mapping, ret_fd) == 0)
+		return 0;
+	r = mount_apart(covered_main, &mapping, err);
 	if (r == 0)
 		*ret_fd = mapping.fd;
 	return r;

@@ -96,6 +96,14 @@ char *mount_common_dir(const char *const *paths, size_t count)
 	return strndup(paths[0], length);
 }
 
+const char *mount_name_below(const char *path, const char *dir)
+{
+	const char *rest = path + strlen(dir);
+
+	rest += strspn(rest, "/");
+	return *rest ? rest : ".";
+}
+
 struct short_name {
 	int fd;
 	char text[SHORT_NAME_SIZE];
@@ -167,23 +175,18 @@ static int use_relative(struct attempt *attempt)
 {
 	const struct spec *spec = attempt->spec;
 	const struct mount_names names = { attempt->texts, spec->upper,
-					   spec->work };
+					   spec->work, NULL };
 	auto_free char *common = mount_common_dir(
 		(const char *const *)spec->lowers, spec->lower_count);
 	auto_fd fd = -1;
-	size_t len;
 	int r;
 
 	if (!common)
 		return error_errno(attempt->err, ENOMEM, "name the layers");
-	len = strlen(common);
-	for (size_t i = 0; i < spec->lower_count; i++) {
-		const char *rest = spec->lowers[i] + len;
-
-		rest += strspn(rest, "/");
-		attempt->texts[i] = *rest ? rest : ".";
-	}
-	r = mount_open_dir(len ? common : "/", "layers in", &fd, attempt->err);
+	for (size_t i = 0; i < spec->lower_count; i++)
+		attempt->texts[i] = mount_name_below(spec->lowers[i], common);
+	r = mount_open_dir(*common ? common : "/", "layers in", &fd,
+			   attempt->err);
 	if (r == 0 && fchdir(fd) < 0)
 		r = error_errno(attempt->err, errno, "enter '%s'", common);
 	return r < 0 ? r : attempt->use(attempt->ctx, &names, attempt->err);
@@ -193,7 +196,8 @@ static int use_relative(struct attempt *attempt)
 static int use_short(struct attempt *attempt)
 {
 	const struct spec *spec = attempt->spec;
-	struct mount_names names = { attempt->texts, spec->upper, spec->work };
+	struct mount_names names = { attempt->texts, spec->upper, spec->work,
+				     NULL };
 	int r = attempt->use(attempt->ctx, &names, attempt->err);
 
 	if (r != -E2BIG || !spec->upper)
@@ -238,7 +242,7 @@ int mount_with_names(const struct spec *spec,
 		     void *ctx, struct shale_error *err)
 {
 	struct mount_names names = { (const char *const *)spec->lowers,
-				     spec->upper, spec->work };
+				     spec->upper, spec->work, NULL };
 	struct attempt attempt = { .spec = spec,
 				   .use = use,
 				   .ctx = ctx,

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -87,14 +88,23 @@ static struct shale_store *begin(const struct operation *operation)
 	return operation->opens ? NULL : world_handle();
 }
 
+static void *nothing(void *ctx)
+{
+	return ctx;
+}
+
 /*
  * Once as it is, for what libraries allocate for good at their first use; the
- * operation may find its work done, which is nothing to us here.
+ * operation may find its work done, which is nothing to us here.  A thread as
+ * well, of which libc keeps the stack: some only have one after a failure.
  */
 static void warm_up(const struct operation *operation)
 {
 	struct shale_store *handle = begin(operation);
+	pthread_t thread;
 
+	if (pthread_create(&thread, NULL, nothing, NULL) == 0)
+		(void)pthread_join(thread, NULL);
 	(void)operation->act(handle, NULL);
 	if (handle)
 		close_handle(handle);

@@ -61,8 +61,10 @@ static const struct {
 	{ SYS_mmap, { ENOMEM } },
 	{ SYS_brk, { ENOMEM } },
 #endif
+	{ SYS_clone, { EAGAIN, ENOSPC } },
 	{ SYS_clone3, { EAGAIN } },
 	{ SYS_unshare, { ENOMEM } },
+	{ SYS_openat2, { EMFILE, ENOMEM, EAGAIN } },
 	{ SYS_fchdir, { EIO } },
 	{ SYS_fsopen, { EMFILE, ENOMEM } },
 	{ SYS_fsconfig, { ENOMEM, EIO } },

@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "fs.h"
+#include "idmap.h"
+#include "mount.h"
+#include "scope.h"
 
 /* ---- the world ---- */
 
@@ -281,15 +284,21 @@ static int mount_it(void *ctx, const struct shale_mount_spec *spec)
 	return mounting->r < 0;
 }
 
-static int mount_key(struct shale_store *handle, const char *key,
-		     struct shale_error *err)
+static int mount_key_by(struct shale_store *handle, const char *key,
+			shale_mount_fn *fn, struct shale_error *err)
 {
 	struct mounting mounting = { err, 0 };
-	int r = shale_mounts_exclusive(handle, key, mount_it, &mounting, err);
+	int r = shale_mounts_exclusive(handle, key, fn, &mounting, err);
 
 	if (mounting.r < 0)
 		return mounting.r;
 	return r < 0 ? r : shale_unmount(at("mnt"), err);
+}
+
+static int mount_key(struct shale_store *handle, const char *key,
+		     struct shale_error *err)
+{
+	return mount_key_by(handle, key, mount_it, err);
 }
 
 OPERATION(mount_overlay, mount_key(handle, "work", err))
@@ -300,6 +309,40 @@ static int mount_classic(struct shale_store *handle, struct shale_error *err)
 	(void)setenv("SHALE_MOUNT_ENGINE", "libmount", 1);
 	return mount_key(handle, "work", err);
 }
+
+/* ---- the same with mapped ids ---- */
+
+#define MAP "0:100000:65536"
+
+static bool can_map; /* tmpfs from 6.3 */
+
+static void ask_to_map(void)
+{
+	auto_fd fd = open(at("store"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	auto_idmaps maps = { NULL, NULL };
+
+	MUST(idmaps_parse(MAP, MAP, &maps, &why));
+	can_map = mount_can_map(fd, &maps);
+}
+
+static int mount_mapped_it(void *ctx, const struct shale_mount_spec *spec)
+{
+	const char *options[16];
+	struct shale_mount_spec mapped = *spec;
+	size_t n = 0;
+
+	while (spec->options[n] && n < 13) {
+		options[n] = spec->options[n];
+		n++;
+	}
+	options[n++] = "uidmap=" MAP;
+	options[n++] = "gidmap=" MAP;
+	options[n] = NULL;
+	mapped.options = options;
+	return mount_it(ctx, can_map ? &mapped : spec);
+}
+
+OPERATION(mount_mapped_, mount_key_by(handle, "work", mount_mapped_it, err))
 
 const struct operation operations[] = {
 	{ .name = "prepare", .act = prepare },
@@ -342,6 +385,10 @@ const struct operation operations[] = {
 	{ .name = "open", .act = open_, .opens = true },
 	{ .name = "create", .act = open_, .opens = true, .more = remove_root },
 	{ .name = "mount an overlay", .act = mount_overlay, .mounts = true },
+	{ .name = "mount with mapped ids",
+	  .act = mount_mapped_,
+	  .more = ask_to_map,
+	  .mounts = true },
 	{ .name = "mount a bind", .act = mount_bind, .mounts = true },
 	{ .name = "mount by libmount", .act = mount_classic, .mounts = true },
 };

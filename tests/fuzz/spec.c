@@ -87,7 +87,7 @@ static void check_classic(const struct spec *spec)
 {
 	struct shale_error err = SHALE_ERROR_INIT;
 	const struct mount_names names = { (const char *const *)spec->lowers,
-					   spec->upper, spec->work };
+					   spec->upper, spec->work, NULL };
 	auto_free char *data = NULL;
 	int r = mount_classic_data(spec, &names, &data, &err);
 

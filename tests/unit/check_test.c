@@ -704,6 +704,38 @@ static void a_mount_whose_key_is_gone_is_named(void **state)
 	check_finds(0, "");
 }
 
+/* mountinfo shows its upper as a path below its source. */
+static void a_mapped_mount_whose_key_is_gone_is_named(void **state)
+{
+	static const char *const labels[] = { SHALE_LABEL_UIDMAP,
+					      "0:100000:65536",
+					      SHALE_LABEL_GIDMAP,
+					      "0:100000:65536", NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+	char one[PATH_MAX], two[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", NULL);
+	make_layer("second", "base");
+	MUST(shale_prepare(store, "k", "second", &opts, &why));
+	(void)snprintf(one, sizeof(one), "%s", at("one"));
+	(void)snprintf(two, sizeof(two), "%s", at("two"));
+	make_dir(one);
+	make_dir(two);
+	MUST(shale_mounts(store, "k", mount_spec, one, &why));
+	check_finds(0, "");
+	MUST(shale_mounts(store, "k", mount_spec, two, &why));
+	check_finds(0, lines("upper-twice active/%s/fs\n", id("k")));
+	MUST(shale_unmount(two, &why));
+	REFUSED(EBUSY, "/one'", shale_commit(store, "c", "k", NULL, &why));
+	MUST(shale_remove(store, "k", &why));
+	check_finds(0, lines("mount-without-key active/%s/fs\n", id("k")));
+	MUST(shale_unmount(one, &why));
+	check_finds(0, "");
+}
+
 static void an_upper_that_is_mounted_twice_is_named(void **state)
 {
 	char one[PATH_MAX], two[PATH_MAX];
@@ -836,6 +868,7 @@ int main(void)
 		TEST_IN_STORE(a_torn_mapping_is_named),
 		TEST_IN_STORE(an_odd_generation_is_made_even),
 		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
+		TEST_IN_STORE(a_mapped_mount_whose_key_is_gone_is_named),
 		TEST_IN_STORE(an_upper_that_is_mounted_twice_is_named),
 		TEST_IN_STORE(
 			a_repair_beside_writers_finds_nothing_and_hurts_nobody),

@@ -14,7 +14,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,6 +202,24 @@ static void a_layer_behind_a_link_is_mapped(void **state)
 	}
 	check_owner(at("m/near"), 100000, 200000, 0644);
 	check_owner(at("m/far"), 100000, 200000, 0644);
+}
+
+/* What a mount hides is in the directory that all have in common. */
+static void a_layer_that_is_mounted_over_is_mapped(void **state)
+{
+	struct stat st;
+
+	(void)state;
+	make_lowers(2);
+	make_dir(at("over"));
+	make_owned(at("over/shown"), 1000, 0644);
+	assert_int_equal(mount(at("over"), at("l1"), NULL, MS_BIND, NULL), 0);
+	MUST(mount_writable(at("l0:%s", at("l1"))));
+	check_owner(at("m/root0"), 100000, 200000, 04755);
+	check_owner(at("m/shown"), 300000, 201000, 0644);
+	assert_int_equal(lstat(at("m/root1"), &st), -1);
+	MUST(shale_unmount(at("m"), &why));
+	(void)umount(at("l1"));
 }
 
 static void a_bind_is_mapped(void **state)
@@ -413,6 +433,70 @@ static void a_caller_keeps_ids_and_namespaces(void **state)
 	assert_int_equal(count_descriptors(), descriptors);
 }
 
+/* To have other ids takes the first of them, and gives back the effective. */
+static void a_caller_keeps_its_signals_and_file_ids(void **state)
+{
+	sigset_t mask;
+	int death_signal = 0;
+
+	(void)state;
+	make_lowers(1);
+	assert_int_equal(prctl(PR_SET_PDEATHSIG, SIGUSR1), 0);
+	MUST(mount_writable(at("l0")));
+	MUST(shale_unmount(at("m"), &why));
+	assert_int_equal(prctl(PR_GET_PDEATHSIG, &death_signal), 0);
+	assert_int_equal(death_signal, SIGUSR1);
+	assert_int_equal(prctl(PR_SET_PDEATHSIG, 0), 0);
+	(void)setfsgid(7);
+	MUST(mount_writable(at("l0")));
+	assert_int_equal(setfsgid(0), 7);
+	assert_int_equal(pthread_sigmask(SIG_SETMASK, NULL, &mask), 0);
+	assert_int_equal(sigismember(&mask, SIGTERM), 0);
+}
+
+static struct shale_error thread_errors[4];
+
+static void *mount_many(void *ctx)
+{
+	const size_t number = (size_t)ctx;
+	char lower[3 * PATH_MAX], target[2 * PATH_MAX];
+	const char *const options[] = { lower, UIDMAP, GIDMAP, NULL };
+	const struct shale_mount_spec spec = { sizeof(spec), 0, "overlay",
+					       "overlay", options };
+	int r = 0;
+
+	(void)snprintf(lower, sizeof(lower), "lowerdir=%s/l0:%s/l1", here,
+		       here);
+	(void)snprintf(target, sizeof(target), "%s/m%zu", here, number);
+	for (int i = 0; r == 0 && i < 25; i++) {
+		r = shale_mount(&spec, target, &thread_errors[number]);
+		if (r == 0)
+			r = shale_unmount(target, &thread_errors[number]);
+	}
+	return r < 0 || setfsuid((uid_t)-1) != 0 ? (void *)1 : NULL;
+}
+
+static void threads_may_mount_at_once(void **state)
+{
+	pthread_t threads[4];
+
+	(void)state;
+	make_lowers(2);
+	for (size_t i = 0; i < 4; i++)
+		make_dir(at("m%zu", i));
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, mount_many,
+						(void *)i),
+				 0);
+	for (size_t i = 0; i < 4; i++) {
+		void *failed;
+
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		if (failed)
+			fail_msg("%s", thread_errors[i].msg);
+	}
+}
+
 #define WITH(engine, f)                                           \
 	{                                                         \
 #f " with " engine, f, setup, end, (void *)engine \
@@ -426,6 +510,7 @@ int main(void)
 		BOTH(an_unmapped_owner_is_nobody),
 		BOTH(directories_far_apart_are_mapped_each),
 		BOTH(a_layer_behind_a_link_is_mapped),
+		BOTH(a_layer_that_is_mounted_over_is_mapped),
 		BOTH(a_bind_is_mapped),
 		BOTH(a_kernel_that_cannot_is_named),
 		BOTH(a_file_system_that_cannot_is_named),
@@ -433,7 +518,9 @@ int main(void)
 		TEST_IN_DIR(a_host_notices_nothing),
 		TEST_IN_DIR(a_host_that_ignores_children_may_call),
 		TEST_IN_DIR(threads_may_call_at_once),
+		BOTH(threads_may_mount_at_once),
 		BOTH(a_caller_keeps_ids_and_namespaces),
+		BOTH(a_caller_keeps_its_signals_and_file_ids),
 	};
 
 	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 ||
