@@ -100,11 +100,6 @@ static int tell_lost(int r, const char *name, const char *lost, char *ret_done,
 	return 0;
 }
 
-static const char *const room_names[] = {
-	[ROOM_ACTIVE] = "active",
-	[ROOM_SNAPSHOTS] = "snapshots",
-};
-
 /* "active-ID", or "" in the root. */
 static void where_of(const struct site *site, char ret[WHERE_SIZE])
 {
@@ -113,8 +108,8 @@ static void where_of(const struct site *site, char ret[WHERE_SIZE])
 		(void)snprintf(ret, WHERE_SIZE, "%s", site->where);
 	else if (site->id)
 		(void)snprintf(ret, WHERE_SIZE, "%s%s%s",
-			       room_names[site->room], *site->id ? "-" : "",
-			       site->id);
+			       record_room_name(site->room),
+			       *site->id ? "-" : "", site->id);
 }
 
 /* Whether it is the same directory still, under the name that it had. */
@@ -281,7 +276,7 @@ static int put_right(struct check *c, const struct site *site,
 				   site->right_id);
 	cache_forget(c->ov->cache, site->room, site->id);
 	(void)snprintf(ret_done, CHECK_DONE_SIZE, "renamed to '%s/%s'",
-		       room_names[site->room], site->right_id);
+		       record_room_name(site->room), site->right_id);
 	return 0;
 }
 

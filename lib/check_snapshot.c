@@ -25,11 +25,6 @@
 #define PARENT_PREFIX "../../snapshots/"
 #define MAPPED_PREFIX "../../mapped/"
 
-static const char *const room_names[] = {
-	[ROOM_ACTIVE] = "active",
-	[ROOM_SNAPSHOTS] = "snapshots",
-};
-
 /* What a directory of each kind may hold, and what a commit may leave. */
 static const char *const of_active[] = {
 	"key",	 "key.parent", "key.labels", "key.mapped", "volatile",
@@ -70,7 +65,7 @@ static bool is_one_of(const char *name, const char *const *names)
 static const char *path_of(struct look *look, const char *entry)
 {
 	(void)snprintf(look->path, sizeof(look->path), "%s/%s%s%s",
-		       room_names[look->site.room], look->site.id,
+		       record_room_name(look->site.room), look->site.id,
 		       *entry ? "/" : "", entry);
 	return look->path;
 }
@@ -475,7 +470,7 @@ int check_snapshot(struct check *c, enum room room, const char *id)
 		return 0;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_errno(c->err, errno, "open '%s/%s'",
-				   room_names[room], id);
+				   record_room_name(room), id);
 	look.fd = look.site.fd = fd;
 	look.site.ino = st.st_ino;
 	look.site.parent_id = look.parent_id;

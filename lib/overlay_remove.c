@@ -97,9 +97,9 @@ static int sync_room(struct overlay *ov, enum room room,
 {
 	if (ov->durability != DURABLE_ALL || fsync(ov->room_fd[room]) == 0)
 		return 0;
-	return error_errno(
-		err, errno, "it is removed, but to sync '%s/%s' failed",
-		ov->root_path, room == ROOM_ACTIVE ? "active" : "snapshots");
+	return error_errno(err, errno,
+			   "it is removed, but to sync '%s/%s' failed",
+			   ov->root_path, record_room_name(room));
 }
 
 /* Looks again under the lock: a door may have adopted the key meanwhile. */

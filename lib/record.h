@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What one directory of snapshots/ or active/ says: its facts, read through
- * one descriptor and looked at again afterwards.
+ * What one directory of snapshots/ or active/ says.
  */
 #ifndef LIB_RECORD_H
 #define LIB_RECORD_H
@@ -153,8 +152,11 @@ struct shale_info record_info(const struct record *record);
 /** record_kind_fact - "key", "view" or "name" */
 const char *record_kind_fact(uint32_t kind);
 
+/** record_room_name - "active" or "snapshots" */
+const char *record_room_name(enum room room);
+
 /**
- * record_each - visit the IDs of a room
+ * record_each_id - visit the IDs of a room
  * @visit: nonzero stops and is returned
  */
 int record_each_id(struct overlay *ov, enum room room,
