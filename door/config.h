@@ -3,11 +3,11 @@
  * shale.json, the administrator's file: where the store is, how its overlays
  * are mounted, and what containers may ask of it.  See shale.json(5).
  *
- * One object.  Keys, all optional: root, snapshotter, runtime, durability
- * (strings), mount_options, allowed_mount_options (lists of strings), uppers
- * (object of strings), lock_timeout_ms (whole number), any_filesystem,
- * slow_chown and volatile (booleans), policy (list; see policy.h).  An unknown key, a wrong
- * type and a file that others may write are refused.
+ * One object.  Keys, all optional: root, snapshotter, runtime, durability,
+ * manifest (strings), mount_options, allowed_mount_options (lists of strings),
+ * uppers (object of strings), lock_timeout_ms (whole number), any_filesystem,
+ * slow_chown, delete_later, volatile (booleans), policy (list; see policy.h).  An
+ * unknown key, a wrong type and a file that others may write are refused.
  */
 #ifndef DOOR_CONFIG_H
 #define DOOR_CONFIG_H
@@ -30,8 +30,9 @@
  * @runtime:      the runtime that shale-runtime execs; NULL if not said
  * @keeps_syncs:  `volatile` is false: see config_is_volatile
  * @store_config: key, value, ..., NULL for shale_store_open, from durability,
- *                mount_options, allowed_mount_options, uppers, lock_timeout_ms,
- *                any_filesystem and slow_chown; `create` is not among them
+ *                manifest, mount_options, allowed_mount_options, uppers,
+ *                lock_timeout_ms, any_filesystem, slow_chown and delete_later;
+ *                `create` is not among them
  */
 struct config {
 	char *root;

@@ -215,34 +215,53 @@ static void who_does_not_take_its_turn_is_passed_by(void **state)
 	assert_int_equal(order->who[2], 0);
 }
 
+/* Leaves the lock free, and one at the head of the line that is stopped. */
+static void stop_first(struct waiter *first, struct overlay *ov)
+{
+	struct helper holder;
+
+	open_overlay(ov, -1);
+	helper_start(&holder, flock_path, lock_path);
+	waiter_start(first, ov, 0, true);
+	stop_process(first->helper.pid);
+	helper_stop(&holder);
+}
+
+static void continue_first(struct waiter *first)
+{
+	assert_int_equal(kill(first->helper.pid, SIGCONT), 0);
+	waiter_end(first);
+}
+
 static int stop_all(void *ctx)
 {
 	(void)ctx;
 	return 1;
 }
 
+/* Gives up where it would have to wait. */
+static void open_impatient(struct overlay *ov)
+{
+	static const struct shale_host host = { .size = sizeof(host),
+						.cancelled = stop_all };
+
+	open_overlay(ov, -1);
+	ov->host = &host;
+}
+
 /* A second for each command, as long as somebody is stopped, would be much. */
 static void who_was_passed_by_is_not_waited_for_again(void **state)
 {
-	const struct shale_host host = { .size = sizeof(host),
-					 .cancelled = stop_all };
-	struct helper holder;
-	struct waiter first;
 	struct overlay ov, impatient;
+	struct waiter first;
 
 	(void)state;
-	open_overlay(&ov, -1);
-	open_overlay(&impatient, -1);
-	impatient.host = &host;
-	helper_start(&holder, flock_path, lock_path);
-	waiter_start(&first, &ov, 0, true);
-	stop_process(first.helper.pid);
-	helper_stop(&holder);
+	open_impatient(&impatient);
+	stop_first(&first, &ov);
 	assert_int_equal(wait_and_note(&impatient, 1), -ECANCELED);
 	assert_int_equal(wait_and_note(&ov, 2), 0);
 	assert_int_equal(wait_and_note(&impatient, 3), 0);
-	assert_int_equal(kill(first.helper.pid, SIGCONT), 0);
-	waiter_end(&first);
+	continue_first(&first);
 	assert_int_equal(order->count, 3);
 	assert_int_equal(order->who[2], 0);
 }
@@ -268,26 +287,17 @@ static void what_was_passed_by_in_another_boot_means_nothing(void **state)
 {
 	const int64_t wrong[] = { clock_ns() + INT64_C(3600000000000),
 				  INT64_MAX, INT64_MIN, -1 };
-	const struct shale_host host = { .size = sizeof(host),
-					 .cancelled = stop_all };
 	struct overlay ov, impatient;
-	struct helper holder;
 	struct waiter first;
 
 	(void)state;
-	open_overlay(&ov, -1);
-	open_overlay(&impatient, -1);
-	impatient.host = &host;
-	helper_start(&holder, flock_path, lock_path);
-	waiter_start(&first, &ov, 0, true);
-	stop_process(first.helper.pid);
-	helper_stop(&holder);
+	open_impatient(&impatient);
+	stop_first(&first, &ov);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
 		note_passed(wrong[i]);
 		assert_int_equal(wait_and_note(&impatient, 1), -ECANCELED);
 	}
-	assert_int_equal(kill(first.helper.pid, SIGCONT), 0);
-	waiter_end(&first);
+	continue_first(&first);
 }
 
 static void a_place_goes_with_its_process(void **state)

@@ -257,6 +257,16 @@ static void door_store(void)
 	make_layer("base", NULL);
 }
 
+static void claim_and_write(const char *onstop)
+{
+	enum claimed claimed;
+
+	MUST(claim(onstop, &claimed));
+	MUST(mount_key());
+	make_file(at("m/written"), "text");
+	unmount_key();
+}
+
 static void set_boot_label(const char *boot)
 {
 	const char *const labels[] = { OWNER_LABEL_BOOT, boot, NULL };
@@ -272,10 +282,7 @@ static void a_door_makes_it_anew_after_a_boot(void **state)
 
 	(void)state;
 	door_store();
-	MUST(claim("remove", &claimed));
-	MUST(mount_key());
-	make_file(at("m/written"), "text");
-	unmount_key();
+	claim_and_write("remove");
 	/* Stopped and started again, it is the container's own. */
 	MUST(claim("remove", &claimed));
 	assert_int_equal(claimed, CLAIMED_ADOPTED);
@@ -295,16 +302,12 @@ static void a_door_makes_it_anew_after_a_boot(void **state)
 static void a_door_does_not_use_a_kept_one_after_a_boot(void **state)
 {
 	struct shale_store *again;
-	enum claimed claimed;
 
 	(void)state;
 	door_store();
 	shale_store_close(NULL);
 	store = open_more(NULL, "mount_option", "volatile", NULL);
-	MUST(claim("keep", &claimed));
-	MUST(mount_key());
-	make_file(at("m/written"), "text");
-	unmount_key();
+	claim_and_write("keep");
 	delete_path(of_key("k", "volatile"));
 	make_link(of_key("k", "volatile"), OTHER_BOOT);
 	again = open_more(NULL, "mount_option", "volatile", NULL);
@@ -354,15 +357,11 @@ static void a_door_keeps_none_that_was_to_be_removed(void **state)
 
 static void cleanup_removes_a_doors_after_a_boot(void **state)
 {
-	enum claimed claimed;
 	uint64_t removed;
 
 	(void)state;
 	door_store();
-	MUST(claim("remove", &claimed));
-	MUST(mount_key());
-	make_file(at("m/written"), "text");
-	unmount_key();
+	claim_and_write("remove");
 	set_boot_label(OTHER_BOOT);
 	another_boot();
 	MUST(door_cleanup(store, &removed, &why));
