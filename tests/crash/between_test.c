@@ -172,7 +172,8 @@ struct trial {
 	const struct change *change;
 	struct shale_store *handle;
 	bool has_read;
-	char *answer; /* in shared memory */
+	bool is_left_odd; /* by a writer that died: read by descriptor alone */
+	char *answer;	  /* in shared memory */
 };
 
 static void make_world(const struct trial *trial)
@@ -252,6 +253,8 @@ static void try_between_all_calls(struct trial *trial)
 						  .ctx = trial };
 
 		make_world(trial);
+		if (trial->is_left_odd)
+			set_generation(generation() | 1);
 		tracer_run(&plan, begin, act, trial, &result);
 		assert_int_equal(result.exited, 0);
 		if (result.call < 0)
@@ -283,6 +286,10 @@ static void a_reader_sees_before_or_after(void **state)
 		try_between_all_calls(&trial);
 		trial.has_read = true;
 		try_between_all_calls(&trial);
+		trial.has_read = false;
+		trial.is_left_odd = true;
+		try_between_all_calls(&trial);
+		trial.is_left_odd = false;
 	}
 	(void)munmap(trial.answer, ANSWER_SIZE);
 }
