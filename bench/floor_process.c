@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Contestant: the same processes with nothing in them but what the job can't
- * do without, linked to the libraries that shale's own are linked to.  It
- * starts itself: `floor_process +stat DIR`, `floor_process +prestart DIR`.
+ * do without, linked to the libraries that shale's own are linked to (of the
+ * static libcrypto what SHA-256 needs, which asks the processor what it can do
+ * before main).  It starts itself: `floor_process +stat DIR`,
+ * `floor_process +prestart DIR`.
  *
- *	stat		opens a snapshot's directory, reads its facts, prints
+ *	stat		hashes a snapshot's name, opens its directory, reads its
+ *			facts, prints
  *	prestart	reads the state and the configuration; makes an active
  *			by a rename; makes the overlay; enters the container's
  *			mount namespace; moves the overlay onto the root, and
@@ -13,10 +16,12 @@
  *
  * No lock, no look at who calls, no check of anything.
  */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/mount.h>
+#include <openssl/sha.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,20 +34,44 @@
 #include "contestant.h"
 #include "spawned.h"
 
-/* As long as the ID of a snapshot. */
-#define ID "0123456789abcdef0123456789abcdef"
 #define ID_OF_LAYER "%032ld"
+
+/* Of the name "layer", which all have: the half of its digest, in hex. */
+static char id[33];
 
 static char dir[PATH_MAX - 256], bundle[PATH_MAX];
 static long layers;
 
 /* ---- the processes themselves, below the directory of the contestant ---- */
 
+static void hash_name(void)
+{
+	unsigned char digest[SHA256_DIGEST_LENGTH];
+	SHA256_CTX context;
+
+	(void)SHA256_Init(&context);
+	(void)SHA256_Update(&context, "layer", 5);
+	(void)SHA256_Final(digest, &context);
+	for (size_t i = 0; i < sizeof(id) / 2; i++)
+		(void)snprintf(id + 2 * i, 3, "%02x", digest[i]);
+}
+
+/* ROOM/ID and what is below it; there are a few such paths at a time. */
+static const char *at(const char *room, const char *below)
+{
+	static char paths[4][128];
+	static unsigned int next;
+	char *path = paths[next++ % 4];
+
+	(void)snprintf(path, sizeof(*paths), "%s/%s%s", room, id, below);
+	return path;
+}
+
 static int stat_main(void)
 {
 	static const char *const facts[] = { "name", "name.parent",
 					     "name.labels" };
-	const int fd = open("snapshots/" ID,
+	const int fd = open(at("snapshots", ""),
 			    O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
@@ -71,15 +100,17 @@ static size_t slurp(int fd, char *ret, size_t size)
 
 static int make_active(void)
 {
-	if (mkdir("staging/" ID, 0700) < 0 ||
-	    mkdir("staging/" ID "/fs", 0755) < 0 ||
-	    mkdir("staging/" ID "/work", 0700) < 0 ||
-	    symlink("../../snapshots/" ID, "staging/" ID "/key.parent") < 0 ||
-	    symlink("{}", "staging/" ID "/key.labels") < 0 ||
-	    symlink("bench", "staging/" ID "/key") < 0)
+	if (mkdir(at("staging", ""), 0700) < 0 ||
+	    mkdir(at("staging", "/fs"), 0755) < 0 ||
+	    mkdir(at("staging", "/work"), 0700) < 0 ||
+	    symlink(at("../../snapshots", ""), at("staging", "/key.parent")) <
+		    0 ||
+	    symlink("{}", at("staging", "/key.labels")) < 0 ||
+	    symlink("bench", at("staging", "/key")) < 0)
 		return -1;
-	return (int)syscall(SYS_renameat2, AT_FDCWD, "staging/" ID, AT_FDCWD,
-			    "active/" ID, 1 /* RENAME_NOREPLACE */);
+	return (int)syscall(SYS_renameat2, AT_FDCWD, at("staging", ""),
+			    AT_FDCWD, at("active", ""),
+			    1 /* RENAME_NOREPLACE */);
 }
 
 static int configure(int fs_fd, const char *key, const char *value)
@@ -99,8 +130,8 @@ static int make_overlay(long count)
 			       "snapshots/" ID_OF_LAYER "/fs", i);
 		r |= configure(fs_fd, "lowerdir+", path);
 	}
-	r |= configure(fs_fd, "upperdir", "active/" ID "/fs");
-	r |= configure(fs_fd, "workdir", "active/" ID "/work");
+	r |= configure(fs_fd, "upperdir", at("active", "/fs"));
+	r |= configure(fs_fd, "workdir", at("active", "/work"));
 	r |= (int)syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL,
 			  0);
 	return r < 0 ? -1
@@ -172,14 +203,14 @@ static int make(const char *path)
 	return 0;
 }
 
-static int make_snapshot(const char *id)
+static int make_snapshot(const char *its_id)
 {
 	char path[128];
 
-	(void)snprintf(path, sizeof(path), "snapshots/%s", id);
+	(void)snprintf(path, sizeof(path), "snapshots/%s", its_id);
 	if (make(path) < 0)
 		return -1;
-	(void)snprintf(path, sizeof(path), "snapshots/%s/fs", id);
+	(void)snprintf(path, sizeof(path), "snapshots/%s/fs", its_id);
 	return make(path);
 }
 
@@ -187,22 +218,23 @@ static int make_store(void)
 {
 	static const char *const rooms[] = { "", "snapshots", "active",
 					     "staging" };
-	char id[64], path[PATH_MAX];
+	char its_id[64], path[PATH_MAX];
 
 	for (size_t i = 0; i < sizeof(rooms) / sizeof(*rooms); i++)
 		if (make(rooms[i]) < 0)
 			return -1;
 	for (long i = 1; i <= layers; i++) {
-		(void)snprintf(id, sizeof(id), ID_OF_LAYER, i);
-		if (make_snapshot(id) < 0)
+		(void)snprintf(its_id, sizeof(its_id), ID_OF_LAYER, i);
+		if (make_snapshot(its_id) < 0)
 			return -1;
 	}
-	(void)snprintf(path, sizeof(path), "%s/snapshots/" ID "/name", dir);
-	if (make_snapshot(ID) < 0 || symlink("layer", path) < 0)
+	(void)snprintf(path, sizeof(path), "%s/%s", dir,
+		       at("snapshots", "/name"));
+	if (make_snapshot(id) < 0 || symlink("layer", path) < 0)
 		return contest_fail_errno("make '%s'", path);
-	(void)snprintf(path, sizeof(path), "%s/snapshots/" ID "/name.parent",
-		       dir);
-	return symlink("../../snapshots/" ID, path);
+	(void)snprintf(path, sizeof(path), "%s/%s", dir,
+		       at("snapshots", "/name.parent"));
+	return symlink(at("../../snapshots", ""), path);
 }
 
 static int set_up_stat(const struct contest *contest)
@@ -248,13 +280,13 @@ static void remove_active(void)
 	char path[PATH_MAX];
 
 	for (const char *const *name = facts; *name; name++) {
-		(void)snprintf(path, sizeof(path), "%s/active/" ID "/%s", dir,
-			       *name);
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", dir,
+			       at("active", ""), *name);
 		(void)unlink(path);
 	}
 	for (const char *const *name = below; *name; name++) {
-		(void)snprintf(path, sizeof(path), "%s/active/" ID "/%s", dir,
-			       *name);
+		(void)snprintf(path, sizeof(path), "%s/%s/%s", dir,
+			       at("active", ""), *name);
 		(void)rmdir(path);
 	}
 }
@@ -294,6 +326,7 @@ int main(int argc, char **argv)
 		{ "prestart-memory", set_up_prestart, once_memory, NULL, NULL },
 	};
 
+	hash_name();
 	container_pose_as_runtime(&argc, argv);
 	if (argc == 3 && argv[1][0] == '+') {
 		if (chdir(argv[2]) < 0)

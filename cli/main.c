@@ -4,7 +4,6 @@
  * what came of it into a sentence and an exit status.
  */
 #include <errno.h>
-#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,7 +126,6 @@ int main(int argc, char **argv)
 	int r, status;
 
 	process_fill_streams();
-	(void)setlocale(LC_CTYPE, "");
 	r = run(&cli, argc, argv);
 	status = r < 0 ? CLI_FAILED : r;
 	/* What was done before a failure is told also after it. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 static struct {
 	yajl_gen gen;
 	int failure; /* errno of the first write that failed */
+	bool has_locale;
 } out;
 
 /* ---- words ---- */
@@ -122,12 +124,28 @@ void out_text(const char *fmt, ...)
 	va_end(args);
 }
 
+static bool is_ascii(const char *s)
+{
+	while (*s && (unsigned char)*s < 0x80)
+		s++;
+	return !*s;
+}
+
+void out_locale(void)
+{
+	if (!out.has_locale)
+		out.has_locale = setlocale(LC_CTYPE, "") != NULL;
+}
+
 /* In columns; what the locale can't read counts a column a byte. */
 static size_t width_of(const char *s)
 {
 	size_t left = strlen(s), width = 0;
 	mbstate_t state = { 0 };
 
+	if (is_ascii(s))
+		return left;
+	out_locale();
 	while (left) {
 		wchar_t wide;
 		size_t n = mbrtowc(&wide, s, left, &state);

@@ -41,6 +41,13 @@ void out_text(const char *fmt, ...) PRINTF_LIKE(1, 2);
  */
 void out_quoted(const char *name, size_t width);
 
+/**
+ * out_locale - read the user's locale of characters
+ *
+ * Not at the start: it takes a tenth of the process, and few need it.
+ */
+void out_locale(void);
+
 /** out_quoted_width - columns that out_quoted takes for @name */
 size_t out_quoted_width(const char *name);
 

@@ -212,11 +212,13 @@ static void print_line(const struct tree *tree, size_t at, size_t width,
 /* @open[d]: whether more comes below, on the line that runs at depth d. */
 static void print_text(struct tree *tree, bool *open)
 {
-	bool is_utf8 = !strcmp(nl_langinfo(CODESET), "UTF-8");
-	const struct pen *pen = is_utf8 ? &unicode : &ascii;
+	const struct pen *pen = &ascii;
 	size_t width = label_width(tree);
 	struct timespec now;
 
+	out_locale();
+	if (!strcmp(nl_langinfo(CODESET), "UTF-8"))
+		pen = &unicode;
 	(void)clock_gettime(CLOCK_REALTIME, &now);
 	for (size_t at = tree->first_root; at != NONE; at = next_of(tree, at)) {
 		const struct node *node = &tree->nodes[at];

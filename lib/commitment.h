@@ -51,7 +51,7 @@ int commitment_check_again(const struct commitment *c, bool may_be_used,
  *
  * An error here is told, and the snapshot exists all the same.
  */
-int commitment_sync_rooms(const struct overlay *ov, bool is_kept,
+int commitment_sync_rooms(struct overlay *ov, bool is_kept,
 			  struct shale_error *err);
 
 /**

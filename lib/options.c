@@ -215,7 +215,20 @@ static int add_configured(struct options *options, const struct overlay *ov,
 	return r;
 }
 
-static int add_all(struct options *options, const struct overlay *ov,
+/* A bit for each default, and one more once that is known. */
+static unsigned int kernel_takes(struct overlay *ov)
+{
+	unsigned int known = atomic_load(&ov->kernel_takes);
+
+	if (!known) {
+		known = options_probe_kernel(OPTIONS_MODULE_DIR) |
+			1u << DEFAULTS;
+		atomic_store(&ov->kernel_takes, known);
+	}
+	return known;
+}
+
+static int add_all(struct options *options, struct overlay *ov,
 		   const struct record *record)
 {
 	const char *context = label_of(record, SHALE_LABEL_SELINUX_CONTEXT);
@@ -230,16 +243,16 @@ static int add_all(struct options *options, const struct overlay *ov,
 	if (r == 0 && context)
 		r = options_add(options, "context=\"%s\"", context);
 	for (size_t i = 0; r == 0 && i < DEFAULTS; i++)
-		if ((ov->kernel_takes & 1u << i) &&
+		if ((kernel_takes(ov) & 1u << i) &&
 		    !is_excused(options->items, i))
 			r = options_add(options, "%s", defaults[i].option);
-	if (r == 0 && ov->userxattr &&
+	if (r == 0 && overlay_userxattr(ov) &&
 	    !list_has_key(options->items, "userxattr"))
 		r = options_add(options, "userxattr");
 	return r;
 }
 
-int options_add_rest(struct options *options, const struct overlay *ov,
+int options_add_rest(struct options *options, struct overlay *ov,
 		     const struct record *record, struct shale_error *err)
 {
 	int r = add_all(options, ov, record);

@@ -34,7 +34,7 @@ int options_take(struct options *options, char *option);
  * Return: 0, -EINVAL (configured ones that contradict userxattr), -ENOMEM;
  *         with a sentence.
  */
-int options_add_rest(struct options *options, const struct overlay *ov,
+int options_add_rest(struct options *options, struct overlay *ov,
 		     const struct record *record, struct shale_error *err);
 
 /**
@@ -71,7 +71,7 @@ int options_check_fixed(const char *const *old, const char *const *new,
  * options_probe_kernel - which defaults this kernel's overlayfs takes
  * @module_dir: /sys/module/overlay; where it is absent, all are taken
  *
- * Return: a bit for each, for the handle.
+ * Return: a bit for each.
  */
 unsigned int options_probe_kernel(const char *module_dir);
 

@@ -262,6 +262,28 @@ static bool wants_userxattr(void)
 	return in_user_namespace() || (geteuid() != 0 && !process_is_admin());
 }
 
+bool overlay_userxattr(struct overlay *ov)
+{
+	int known = atomic_load(&ov->userxattr);
+
+	if (!known) {
+		known = wants_userxattr() ? 1 : -1;
+		atomic_store(&ov->userxattr, known);
+	}
+	return known > 0;
+}
+
+bool overlay_is_ordered(struct overlay *ov)
+{
+	int known = atomic_load(&ov->is_ordered);
+
+	if (!known) {
+		known = format_is_ordered(ov->root_fd) ? 1 : -1;
+		atomic_store(&ov->is_ordered, known);
+	}
+	return known > 0;
+}
+
 static int open_as(const struct driver *driver, const struct shale_host *host,
 		   int root_fd, const char *root_path,
 		   const char *const *config, void **ret_self,
@@ -281,8 +303,6 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	ov->room_fd[ROOM_ACTIVE] = ov->room_fd[ROOM_SNAPSHOTS] = -1;
 	ov->durability = DURABLE_LAYER;
 	ov->lock_timeout_ms = -1;
-	ov->userxattr = wants_userxattr();
-	ov->kernel_takes = options_probe_kernel(OPTIONS_MODULE_DIR);
 	ov->cache = cache_new();
 	ov->recent = recent_new();
 	ov->root_path = strdup(root_path);
@@ -292,7 +312,6 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	if (!ov->cache || !ov->recent || !ov->root_path)
 		return error_fail(err, ENOMEM, "open '%s': out of memory",
 				  root_path);
-	ov->is_ordered = format_is_ordered(ov->root_fd);
 	r = configure(ov, config, &create, err);
 	if (r == 0)
 		r = format_check_root(ov, err);

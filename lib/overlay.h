@@ -34,20 +34,23 @@ struct overlay {
 	int lock_fd; /* for reading the generation, never for flock */
 	atomic_llong lock_changed_ns; /* when it was ROOT/lock: see lock.c */
 	enum durability durability;
-	int64_t lock_timeout_ms;   /* negative: for ever */
-	atomic_llong turn_ns;	   /* when it had the lock in its turn */
-	char **mount_options;	   /* NULL-terminated; never NULL */
-	char **allowed_options;	   /* for labels; likewise */
-	char **uppers;		   /* NAME, DIR, ..., NULL; or NULL */
-	bool is_volatile;	   /* mount_option has it: for new actives */
-	unsigned int kernel_takes; /* see options_probe_kernel */
+	int64_t lock_timeout_ms; /* negative: for ever */
+	atomic_llong turn_ns;	 /* when it had the lock in its turn */
+	char **mount_options;	 /* NULL-terminated; never NULL */
+	char **allowed_options;	 /* for labels; likewise */
+	char **uppers;		 /* NAME, DIR, ..., NULL; or NULL */
+	bool is_volatile;	 /* mount_option has it: for new actives */
 	bool any_filesystem;
-	bool is_ordered;      /* what is synced brings all before it along */
 	bool slow_chown;      /* copy layers that can't be mounted idmapped */
 	bool deletes_later;   /* what is removed stays in trash for cleanup */
-	atomic_int can_map;   /* whether they can: 1, -1, 0 not known yet */
 	bool always_manifest; /* each commit writes one */
-	bool userxattr;	      /* overlays keep their marks in user.* */
+	/* What is asked of the system when it is first wanted, since most
+	 * processes want one thing: 1, -1 for no, 0 for not known yet.
+	 */
+	atomic_int can_map;	  /* layers can be mounted idmapped */
+	atomic_int is_ordered;	  /* see overlay_is_ordered */
+	atomic_int userxattr;	  /* see overlay_userxattr */
+	atomic_uint kernel_takes; /* see options.c */
 	struct cache *cache;
 	struct recent *recent;
 };
@@ -78,6 +81,15 @@ static inline int overlay_stop(void *ov)
 {
 	return overlay_cancelled(ov);
 }
+
+/**
+ * overlay_is_ordered - whether what is synced brings all before it along, as a
+ * journal of metadata does
+ */
+bool overlay_is_ordered(struct overlay *ov);
+
+/** overlay_userxattr - whether overlays must keep their marks in user.* */
+bool overlay_userxattr(struct overlay *ov);
 
 /** overlay_warn - a line for the host's log; takes no ownership */
 void overlay_warn(const struct overlay *ov, const struct shale_error *error);

@@ -131,9 +131,9 @@ static int fsync_entry(void *ctx, const struct fs_entry *entry)
  * only way to reach links, whiteouts and fifos.  Of a tree without files there is
  * only its root, which on an ordered file system the rename's sync takes along.
  */
-static int sync_tree(const struct overlay *ov, int fs_fd, bool is_empty)
+static int sync_tree(struct overlay *ov, int fs_fd, bool is_empty)
 {
-	if (is_empty && ov->is_ordered)
+	if (is_empty && overlay_is_ordered(ov))
 		return 0;
 	if (is_empty)
 		return fsync(fs_fd) < 0 ? -errno : 0;
@@ -171,7 +171,8 @@ int commitment_certify(const struct commitment *c, int dir_fd, int fs_fd,
 	if (r == 0)
 		r = facts_write(dir_fd, SHALE_KIND_COMMITTED, c->name,
 				parent_id, (const char *const *)c->labels);
-	if (r == 0 && durable && !c->ov->is_ordered && fsync(dir_fd) < 0)
+	if (r == 0 && durable && !overlay_is_ordered(c->ov) &&
+	    fsync(dir_fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "write its facts") : 0;
 }
@@ -226,13 +227,13 @@ static int publish(const struct commitment *c, char trash[ID_SIZE],
 }
 
 /* Step 7: an error here is told, and the snapshot exists all the same. */
-int commitment_sync_rooms(const struct overlay *ov, bool is_kept,
+int commitment_sync_rooms(struct overlay *ov, bool is_kept,
 			  struct shale_error *err)
 {
 	if (ov->durability == DURABLE_NONE)
 		return 0;
 	if (fsync(ov->room_fd[ROOM_SNAPSHOTS]) < 0 ||
-	    (!is_kept && !ov->is_ordered &&
+	    (!is_kept && !overlay_is_ordered(ov) &&
 	     fsync(ov->room_fd[ROOM_ACTIVE]) < 0))
 		return error_errno(err, errno,
 				   "it is committed, but to sync '%s' failed",

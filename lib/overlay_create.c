@@ -257,7 +257,7 @@ static int build(struct creation *creation, const struct staged *staged,
 				(const char *const *)creation->labels);
 	/* Else the sync of active/ takes it along. */
 	if (r == 0 && creation->ov->durability == DURABLE_ALL &&
-	    !creation->ov->is_ordered && fsync(staged->fd) < 0)
+	    !overlay_is_ordered(creation->ov) && fsync(staged->fd) < 0)
 		r = -errno;
 	return r < 0 ? error_errno(err, -r, "build it in staging%s",
 				   overlay_ids_hint(r))

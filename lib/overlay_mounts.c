@@ -127,7 +127,7 @@ static int add_dirs(struct options *options, const struct overlay *ov,
 	return options_take(options, lowerdir_of(ov, record, lineage));
 }
 
-static int make_overlay(const struct overlay *ov, struct recipe *recipe,
+static int make_overlay(struct overlay *ov, struct recipe *recipe,
 			const struct lineage *lineage, struct shale_error *err)
 {
 	int r = add_dirs(&recipe->options, ov, recipe->record, lineage);
