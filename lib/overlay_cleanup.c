@@ -100,13 +100,30 @@ static int take_staged(struct cleaning *cleaning, const char *name,
 	return 1;
 }
 
+/* Seen without the lock, since there may be many who build, and as many who
+ * wait for it: each would be a turn.
+ */
+static bool may_be_dead(const struct overlay *ov, const char *name)
+{
+	auto_locked_fd fd =
+		openat(ov->staging_fd, name,
+		       O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return errno != ENOENT;
+	return flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
 static int clean_staged(struct cleaning *cleaning, const char *name)
 {
 	struct overlay *ov = cleaning->ov;
 	char trash[ID_SIZE] = "";
 	auto_locked_fd fd = -1;
-	int r = take_staged(cleaning, name, trash, &fd);
+	int r;
 
+	if (!may_be_dead(ov, name))
+		return 0;
+	r = take_staged(cleaning, name, trash, &fd);
 	if (r <= 0)
 		return r;
 	if (*trash)

@@ -183,6 +183,7 @@ static enum history_op choose_op(uint64_t *random, uint64_t step)
 
 struct worker {
 	struct shale_store *handle;
+	struct shale_store *cleaner; /* of one thread alone; else NULL */
 	struct slot *slot;
 	uint64_t random;
 };
@@ -214,9 +215,8 @@ static void do_one(struct worker *worker)
 	event->result = after.result;
 	event->returned_ns = after.returned_ns;
 	__atomic_store_n(&event->is_lost, false, __ATOMIC_RELEASE);
-	/* Of one thread alone: a cleanup looks at all that the others build. */
-	if (slot == 0 && draw(&worker->random, 20) == 0)
-		(void)shale_cleanup(worker->handle, NULL, NULL);
+	if (worker->cleaner && draw(&worker->random, 20) == 0)
+		(void)shale_cleanup(worker->cleaner, NULL, NULL);
 }
 
 static void *work(void *ctx)
@@ -228,20 +228,33 @@ static void *work(void *ctx)
 	return NULL;
 }
 
+static int is_over(void *ctx)
+{
+	(void)ctx;
+	return now_ns() >= end_ns;
+}
+
 static int run_process(int number, uint64_t seed)
 {
+	/* The dead leave thousands of directories: that is no wait for one. */
+	static const struct shale_host host = { .size = sizeof(host),
+						.abi = SHALE_PLUGIN_ABI,
+						.cancelled = is_over };
 	const char *const config[] = { "any_filesystem", "yes", "durability",
 				       number % 4 ? "none" : "layer", NULL };
 	struct worker workers[THREADS_MAX];
 	pthread_t threads[THREADS_MAX];
-	struct shale_store *handle;
+	struct shale_store *handle, *cleaner = NULL;
 
 	if (shale_store_open(at("store"), NULL, config, NULL, &handle, &why) <
-	    0)
+		    0 ||
+	    (number == 0 && shale_store_open(at("store"), NULL, config, &host,
+					     &cleaner, &why) < 0))
 		return 1;
 	for (int i = 0; i < plan.threads; i++) {
 		workers[i] = (struct worker){
 			.handle = handle,
+			.cleaner = i == 0 ? cleaner : NULL,
 			.slot = &shared->slots[number * plan.threads + i],
 			.random = seed * 1000003 + (uint64_t)i * 7919 + 1,
 		};
@@ -252,6 +265,7 @@ static int run_process(int number, uint64_t seed)
 	}
 	for (int i = 0; i < plan.threads; i++)
 		(void)pthread_join(threads[i], NULL);
+	shale_store_close(cleaner);
 	shale_store_close(handle);
 	return 0;
 }

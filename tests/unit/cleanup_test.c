@@ -83,6 +83,81 @@ static void what_a_live_builder_has_stays(void **state)
 	check_list(at("store/staging"), "");
 }
 
+static void stage(char ret[PATH_MAX])
+{
+	make_dir(at("store/staging/" RANDOM_NAME));
+	(void)snprintf(ret, PATH_MAX, "%s", at("store/staging/" RANDOM_NAME));
+}
+
+/* Or a cleanup would wait as often as others build. */
+static void no_turn_is_taken_for_a_live_builder(void **state)
+{
+	struct shale_store *impatient =
+		open_more(NULL, "lock_timeout_ms", "20", NULL);
+	char path[PATH_MAX], lock_path[PATH_MAX];
+	struct helper builder, writer;
+	uint64_t removed = 1;
+
+	(void)state;
+	stage(path);
+	(void)snprintf(lock_path, sizeof(lock_path), "%s", at("store/lock"));
+	helper_start(&builder, flock_path, path);
+	helper_start(&writer, flock_path, lock_path);
+	MUST(shale_cleanup(impatient, &removed, &why));
+	assert_int_equal(removed, 0);
+	helper_stop(&builder);
+	REFUSED(ETIMEDOUT, "lock", shale_cleanup(impatient, NULL, &why));
+	helper_stop(&writer);
+	close_handle(impatient);
+	check_list(at("store/staging"), RANDOM_NAME);
+}
+
+static int cleanup_elsewhere(void *ctx)
+{
+	static const char *const config[] = { "any_filesystem", "yes", NULL };
+
+	(void)ctx;
+	if (shale_store_open(at("store"), NULL, config, NULL, &store, &why) < 0)
+		return 1;
+	return shale_cleanup(store, NULL, &why) == 0 ? 0 : 2;
+}
+
+/* A writer has a place in the line: see queue.c. */
+static void wait_for_a_writer(const char *lock_path)
+{
+	int fd = open(lock_path, O_RDWR | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	for (int i = 0; i < 10000; i++) {
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+		assert_int_equal(fcntl(fd, F_OFD_GETLK, &lock), 0);
+		if (lock.l_type != F_UNLCK)
+			break;
+		usleep(1000);
+	}
+	(void)close(fd);
+}
+
+static void a_builder_that_comes_meanwhile_stays(void **state)
+{
+	char path[PATH_MAX], lock_path[PATH_MAX];
+	struct helper builder, writer, cleaner;
+
+	(void)state;
+	stage(path);
+	(void)snprintf(lock_path, sizeof(lock_path), "%s", at("store/lock"));
+	helper_start(&writer, flock_path, lock_path);
+	helper_begin(&cleaner, cleanup_elsewhere, NULL);
+	wait_for_a_writer(lock_path);
+	helper_start(&builder, flock_path, path);
+	helper_stop(&writer);
+	helper_wait(&cleaner);
+	helper_stop(&cleaner);
+	check_list(at("store/staging"), RANDOM_NAME);
+	helper_stop(&builder);
+}
+
 /* Its facts are written, and the lock is still to be had. */
 static void a_commit_under_way_is_left_alone(void **state)
 {
@@ -171,16 +246,6 @@ static void a_commit_that_died_after_its_rename_is_finished(void **state)
 	check_list(of_name("n", ""), "fs name name.parent usage");
 }
 
-static int cleanup_elsewhere(void *ctx)
-{
-	static const char *const config[] = { "any_filesystem", "yes", NULL };
-
-	(void)ctx;
-	if (shale_store_open(at("store"), NULL, config, NULL, &store, &why) < 0)
-		return 1;
-	return shale_cleanup(store, NULL, &why) == 0 ? 0 : 2;
-}
-
 static void two_cleanups_do_not_disturb_each_other(void **state)
 {
 	struct helper helper;
@@ -209,6 +274,8 @@ int main(void)
 		TEST_IN_STORE(what_a_dead_builder_left_is_removed),
 		TEST_IN_STORE(what_a_dead_remover_left_is_removed),
 		TEST_IN_STORE(what_a_live_builder_has_stays),
+		TEST_IN_STORE(no_turn_is_taken_for_a_live_builder),
+		TEST_IN_STORE(a_builder_that_comes_meanwhile_stays),
 		TEST_IN_STORE(a_commit_under_way_is_left_alone),
 		TEST_IN_STORE(cleanup_ends_what_a_dead_writer_began),
 		TEST_IN_STORE(uncertified_directories_are_removed),
