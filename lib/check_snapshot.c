@@ -14,6 +14,7 @@
 
 #include "check.h"
 #include "error.h"
+#include "facts.h"
 #include "fs.h"
 #include "labels.h"
 #include "scope.h"
@@ -21,9 +22,6 @@
 #include "upper.h"
 #include "usage.h"
 #include "volatile.h"
-
-#define PARENT_PREFIX "../../snapshots/"
-#define MAPPED_PREFIX "../../mapped/"
 
 /* What a directory of each kind may hold, and what a commit may leave. */
 static const char *const of_active[] = {
@@ -211,21 +209,18 @@ static int check_circle(struct look *look, const char *fact)
 
 static int check_parent(struct look *look)
 {
-	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
-	char fact[sizeof("name.parent")], text[FS_LINK_SIZE];
+	char fact[sizeof("name.parent")];
 	struct stat st;
 	int r;
 
 	(void)stpcpy(stpcpy(fact, prefix_of(look)), ".parent");
-	r = fs_read_link(look->fd, fact, text);
+	r = facts_read_link(look->fd, fact, "snapshots", look->parent_id);
 	if (r == -ENOENT)
 		return 0;
 	look->has_parent = true;
-	if (r < 0 || strncmp(text, PARENT_PREFIX, prefix) != 0 ||
-	    !id_is_valid(text + prefix))
+	if (r < 0)
 		return found(look, "parent-torn", fact,
 			     "its parent fact is torn", removal(look), NULL);
-	(void)stpcpy(look->parent_id, text + prefix);
 	(void)snprintf(look->path, sizeof(look->path), "%s/name",
 		       look->parent_id);
 	if (fstatat(look->c->ov->room_fd[ROOM_SNAPSHOTS], look->path, &st,
@@ -273,14 +268,13 @@ static int check_labels(struct look *look)
 /* The layers are then copies with other owners: shifted.h. */
 static int check_mapping(struct look *look)
 {
-	const size_t prefix = sizeof(MAPPED_PREFIX) - 1;
-	char text[FS_LINK_SIZE];
+	char map_id[ID_SIZE];
 	int r = look->site.room == ROOM_ACTIVE
-			? fs_read_link(look->fd, "key.mapped", text)
+			? facts_read_link(look->fd, "key.mapped", "mapped",
+					  map_id)
 			: -ENOENT;
 
-	if (r == -ENOENT || (r >= 0 && !strncmp(text, MAPPED_PREFIX, prefix) &&
-			     id_is_valid(text + prefix)))
+	if (r == 0 || r == -ENOENT)
 		return 0;
 	return found(look, "mapping-torn", "key.mapped",
 		     "its mapping fact is torn", removal(look), NULL);

@@ -9,20 +9,51 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fs.h"
 #include "labels.h"
+
+#define UP "../../"
+
+/* Relative, so that a store can be moved. */
+static int write_link(int dir_fd, const char *fact, const char *room,
+		      const char *id)
+{
+	char target[sizeof(UP "snapshots/") + ID_SIZE];
+
+	(void)stpcpy(stpcpy(stpcpy(stpcpy(target, UP), room), "/"), id);
+	return symlinkat(target, dir_fd, fact) < 0 ? -errno : 0;
+}
+
+int facts_read_link(int dir_fd, const char *path, const char *room,
+		    char ret[ID_SIZE])
+{
+	const size_t up_len = sizeof(UP) - 1, room_len = strlen(room);
+	char text[FS_LINK_SIZE];
+	int r = fs_read_link(dir_fd, path, text);
+
+	if (r < 0)
+		return r == -EINVAL ? -EUCLEAN : r;
+	if (strncmp(text, UP, up_len) != 0 ||
+	    strncmp(text + up_len, room, room_len) != 0 ||
+	    text[up_len + room_len] != '/' ||
+	    !id_is_valid(text + up_len + room_len + 1))
+		return -EUCLEAN;
+	(void)stpcpy(ret, text + up_len + room_len + 1);
+	return 0;
+}
 
 int facts_write(int dir_fd, uint32_t kind, const char *name,
 		const char *parent_id, const char *const *labels)
 {
 	const bool is_committed = kind == SHALE_KIND_COMMITTED;
-	char target[sizeof("../../snapshots/") + ID_SIZE];
-	int r;
+	int r = 0;
 
-	(void)stpcpy(stpcpy(target, "../../snapshots/"), parent_id);
-	if (*parent_id &&
-	    symlinkat(target, dir_fd,
-		      is_committed ? "name.parent" : "key.parent") < 0)
-		return -errno;
+	if (*parent_id)
+		r = write_link(dir_fd,
+			       is_committed ? "name.parent" : "key.parent",
+			       "snapshots", parent_id);
+	if (r < 0)
+		return r;
 	r = labels_store(dir_fd, is_committed ? "name.labels" : "key.labels",
 			 labels);
 	if (r < 0)
@@ -35,10 +66,7 @@ int facts_write(int dir_fd, uint32_t kind, const char *name,
 
 int facts_write_map(int dir_fd, const char *map_id)
 {
-	char target[sizeof("../../mapped/") + ID_SIZE];
-
-	(void)stpcpy(stpcpy(target, "../../mapped/"), map_id);
-	return symlinkat(target, dir_fd, "key.mapped") < 0 ? -errno : 0;
+	return write_link(dir_fd, "key.mapped", "mapped", map_id);
 }
 
 static void remove_all(int dir_fd, const char *const *facts)

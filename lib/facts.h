@@ -24,6 +24,18 @@ int facts_write(int dir_fd, uint32_t kind, const char *name,
  */
 int facts_write_map(int dir_fd, const char *map_id);
 
+/**
+ * facts_read_link - which directory a fact leads to
+ * @path: of the fact, from @dir_fd
+ * @room: the name of the room that it is to lead to
+ * @ret:  an ID; nobody has looked whether that is there
+ *
+ * Return: 0, -ENOENT (no such fact), -EUCLEAN (it leads elsewhere, or is no
+ *         link), or another negative errno.
+ */
+int facts_read_link(int dir_fd, const char *path, const char *room,
+		    char ret[ID_SIZE]);
+
 /** facts_remove_key - remove key* and view of a directory, what is there */
 void facts_remove_key(int dir_fd);
 

@@ -17,6 +17,7 @@
 
 #include "cache.h"
 #include "error.h"
+#include "facts.h"
 #include "fs.h"
 #include "labels.h"
 #include "scope.h"
@@ -26,8 +27,6 @@
 
 /* A directory that is another one each time we look: not for ever. */
 #define RELOOK_TRIES 1000
-#define PARENT_PREFIX "../../snapshots/"
-#define MAPPED_PREFIX "../../mapped/"
 
 static int64_t mtime_ns(const struct stat *st)
 {
@@ -159,10 +158,9 @@ static int read_parent(const struct overlay *ov, struct source *source,
 		[ROOM_ACTIVE] = "key.parent",
 		[ROOM_SNAPSHOTS] = "name.parent",
 	};
-	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
-	char text[FS_LINK_SIZE];
-	int r = fs_read_link(source->fd, fact_path(source, facts[record->room]),
-			     text);
+	int r = facts_read_link(source->fd,
+				fact_path(source, facts[record->room]),
+				"snapshots", record->parent_id);
 
 	if (r == -ENOENT) {
 		record->parent = strdup("");
@@ -171,14 +169,12 @@ static int read_parent(const struct overlay *ov, struct source *source,
 						   "read '%s': out of memory",
 						   record->name);
 	}
-	if (r < 0 && r != -EINVAL)
+	if (r == -EUCLEAN)
+		return contradiction(record, err, "its parent fact is torn");
+	if (r < 0)
 		return error_errno(err, -r, "read '%s/%s/%s'",
 				   record_room_name(record->room), record->id,
 				   facts[record->room]);
-	if (r < 0 || strncmp(text, PARENT_PREFIX, prefix) != 0 ||
-	    !id_is_valid(text + prefix))
-		return contradiction(record, err, "its parent fact is torn");
-	(void)stpcpy(record->parent_id, text + prefix);
 	return read_parent_name(ov, record, generation, err);
 }
 
@@ -186,22 +182,17 @@ static int read_parent(const struct overlay *ov, struct source *source,
 static int read_map(struct source *source, struct record *record,
 		    struct shale_error *err)
 {
-	const size_t prefix = sizeof(MAPPED_PREFIX) - 1;
-	char text[FS_LINK_SIZE];
 	int r;
 
 	if (record->room != ROOM_ACTIVE)
 		return 0;
-	r = fs_read_link(source->fd, fact_path(source, "key.mapped"), text);
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0 && r != -EINVAL)
+	r = facts_read_link(source->fd, fact_path(source, "key.mapped"),
+			    "mapped", record->map_id);
+	if (r == -EUCLEAN)
+		return contradiction(record, err, "its mapping fact is torn");
+	if (r < 0 && r != -ENOENT)
 		return error_errno(err, -r, "read 'active/%s/key.mapped'",
 				   record->id);
-	if (r < 0 || strncmp(text, MAPPED_PREFIX, prefix) != 0 ||
-	    !id_is_valid(text + prefix))
-		return contradiction(record, err, "its mapping fact is torn");
-	(void)stpcpy(record->map_id, text + prefix);
 	return 0;
 }
 
@@ -410,21 +401,16 @@ int record_read_parent_id(struct overlay *ov, uint64_t generation,
 				 .is_path = true };
 	auto_record known =
 		cache_get(ov->cache, generation, ROOM_SNAPSHOTS, id);
-	const size_t prefix = sizeof(PARENT_PREFIX) - 1;
-	char text[FS_LINK_SIZE];
 
 	if (known) {
 		(void)memcpy(ret, known->parent_id, ID_SIZE);
 		return 0;
 	}
 	(void)stpcpy(source.path, id);
-	if (fs_read_link(source.fd, fact_path(&source, "name.parent"), text) <
-		    0 ||
-	    strncmp(text, PARENT_PREFIX, prefix) != 0 ||
-	    !id_is_valid(text + prefix))
-		return -ESTALE;
-	(void)stpcpy(ret, text + prefix);
-	return 0;
+	return facts_read_link(source.fd, fact_path(&source, "name.parent"),
+			       "snapshots", ret) < 0
+		       ? -ESTALE
+		       : 0;
 }
 
 struct record *record_of_new(const struct stat *st, int dir_fd, const char *id,
