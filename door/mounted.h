@@ -48,7 +48,7 @@
  * @mount:   id of the mount (fs_unique_mnt_id); 0 until it is made
  * @device:  of its files
  * @watch_fd: tells of its last use (lastuse.h) once mounted_unmount has taken
- *            it down; else -1
+ *            it down, unless it is a bind of the store's own; else -1
  */
 struct mounted {
 	const char *door;

@@ -144,10 +144,20 @@ static bool is_covered(const struct mounted *mounted)
 	       top != below;
 }
 
+/* A bind shows the file system of the store, which outlives every container. */
+static bool is_of_store_itself(const struct mounted *mounted)
+{
+	struct stat st;
+
+	return stat(mounted->store, &st) == 0 && st.st_dev == mounted->device;
+}
+
 static int take_down(struct mounted *mounted, bool *ret_done,
 		     struct shale_error *err)
 {
-	auto_fd watch_fd = lastuse_watch(mounted->target);
+	auto_fd watch_fd = is_of_store_itself(mounted)
+				   ? -1
+				   : lastuse_watch(mounted->target);
 
 	if (umount2(mounted->target, UMOUNT_NOFOLLOW) < 0 &&
 	    (errno != EBUSY ||

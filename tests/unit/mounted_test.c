@@ -279,15 +279,15 @@ static int live_apart(void *ctx)
 	return unshare(CLONE_NEWNS);
 }
 
-static void attach_one(struct mounted *made)
+/* Takes @fd. */
+static void attach(struct mounted *made, int fd)
 {
-	auto_fd fd = -1, target = -1;
+	auto_fd mount_fd = fd, target = -1;
 
 	assert_int_equal(mkdir(at("t"), 0700), 0);
 	target = open(at("t"), O_PATH | O_CLOEXEC);
-	fd = open_tmpfs();
 	MUST(mounted_create(made, &why));
-	MUST(mounted_attach(made, fd, target, &why));
+	MUST(mounted_attach(made, mount_fd, target, &why));
 }
 
 static void the_last_use_of_a_mount_is_told(void **state)
@@ -299,7 +299,7 @@ static void the_last_use_of_a_mount_is_told(void **state)
 	(void)state;
 	if (getuid() != 0)
 		skip();
-	attach_one(&made);
+	attach(&made, open_tmpfs());
 	helper_start(&helper, live_apart, NULL);
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_true(done);
@@ -318,9 +318,29 @@ static void a_last_use_of_our_own_is_told_at_once(void **state)
 	(void)state;
 	if (getuid() != 0)
 		skip();
-	attach_one(&made);
+	attach(&made, open_tmpfs());
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_true(lastuse_wait(made.watch_fd, 0));
+	MUST(mounted_remove(&made, &why));
+}
+
+/* Its file system stays mounted: to wait for that would be for nothing. */
+static void a_bind_of_the_store_has_no_last_use(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(mkdir(at("fs"), 0700), 0);
+	drop_free(&made.store);
+	made.store = strdup(at("."));
+	attach(&made, open_tree(AT_FDCWD, at("fs"),
+				OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done);
+	assert_int_equal(made.watch_fd, -1);
 	MUST(mounted_remove(&made, &why));
 }
 
@@ -404,6 +424,7 @@ int main(void)
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
 		TEST_IN_DIR(the_last_use_of_a_mount_is_told),
 		TEST_IN_DIR(a_last_use_of_our_own_is_told_at_once),
+		TEST_IN_DIR(a_bind_of_the_store_has_no_last_use),
 		TEST_IN_DIR(without_a_runtime_the_caller_tells),
 		TEST_IN_DIR(nothing_else_may_lie_on_a_target_of_its_own),
 	};
