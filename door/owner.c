@@ -254,6 +254,13 @@ static int check_same(const struct claim *claim, const struct record *record,
 			err, EEXIST,
 			"key '%s' of this container exists for another user namespace (uids '%s', gids '%s')",
 			claim->key, record->mapping.uid, record->mapping.gid);
+	return 0;
+}
+
+/* What was made volatile stays so. */
+static int check_adoptable(const struct claim *claim,
+			   const struct record *record, struct shale_error *err)
+{
 	if (*record->is_volatile && is_removed(record->onstop) &&
 	    !is_removed(claim->onstop))
 		return error_fail(
@@ -301,8 +308,10 @@ static int claim_existing(struct shale_store *store, const struct claim *claim,
 	if (r < 0)
 		return r;
 	*ret = CLAIMED_ADOPTED;
-	if (!is_removed(record.onstop) || !strcmp(record.boot, boot))
-		return adopt(store, claim, boot, user, err);
+	if (!is_removed(record.onstop) || !strcmp(record.boot, boot)) {
+		r = check_adoptable(claim, &record, err);
+		return r < 0 ? r : adopt(store, claim, boot, user, err);
+	}
 	r = shale_remove(store, claim->key, err);
 	if (r < 0)
 		return r;

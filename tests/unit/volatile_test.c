@@ -355,6 +355,21 @@ static void a_door_keeps_none_that_was_to_be_removed(void **state)
 	assert_int_equal(claimed, CLAIMED_ADOPTED);
 }
 
+/* After a boot there is nothing left in it to be kept. */
+static void a_door_makes_it_anew_to_be_kept_after_a_boot(void **state)
+{
+	enum claimed claimed;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(claim("remove", &claimed));
+	set_boot_label(OTHER_BOOT);
+	another_boot();
+	MUST(claim("keep", &claimed));
+	assert_int_equal(claimed, CLAIMED_MADE);
+	assert_false(is_there(of_key("k", "volatile")));
+}
+
 static void cleanup_removes_a_doors_after_a_boot(void **state)
 {
 	uint64_t removed;
@@ -389,6 +404,7 @@ int main(void)
 		TEST_IN_STORE(a_door_does_not_use_a_kept_one_after_a_boot),
 		TEST_IN_STORE(a_door_makes_what_is_removed_volatile),
 		TEST_IN_STORE(a_door_keeps_none_that_was_to_be_removed),
+		TEST_IN_STORE(a_door_makes_it_anew_to_be_kept_after_a_boot),
 		TEST_IN_STORE(cleanup_removes_a_doors_after_a_boot),
 	};
 
