@@ -272,6 +272,30 @@ static void only_the_recorded_mount_is_unmounted(void **state)
 	MUST(mounted_remove(&made, &why));
 }
 
+/* Whoever owns the directory above renames the target under our hands. */
+static void a_mount_that_is_not_at_its_name_is_taken_away(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	auto_fd fd = -1, target = -1;
+	struct stat before, after;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(mkdir(at("t"), 0700), 0);
+	target = open(at("t"), O_PATH | O_CLOEXEC);
+	assert_int_equal(fstat(target, &before), 0);
+	assert_int_equal(rename(at("t"), at("away")), 0);
+	assert_int_equal(mkdir(at("t"), 0700), 0);
+	fd = open_tmpfs();
+	MUST(mounted_create(&made, &why));
+	REFUSED(ESTALE, "shows something else",
+		mounted_attach(&made, fd, target, &why));
+	assert_int_equal(stat(at("away"), &after), 0);
+	assert_true(before.st_dev == after.st_dev);
+	MUST(mounted_remove(&made, &why));
+}
+
 /* As each runtime does: with a copy of every mount. */
 static int live_apart(void *ctx)
 {
@@ -422,6 +446,7 @@ int main(void)
 		TEST_IN_DIR(a_torn_record_is_nothing_or_refused),
 		TEST_IN_DIR(want_of_descriptors_tears_no_record),
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
+		TEST_IN_DIR(a_mount_that_is_not_at_its_name_is_taken_away),
 		TEST_IN_DIR(the_last_use_of_a_mount_is_told),
 		TEST_IN_DIR(a_last_use_of_our_own_is_told_at_once),
 		TEST_IN_DIR(a_bind_of_the_store_has_no_last_use),
