@@ -17,10 +17,8 @@
 #include "runtime.h"
 #include "scope.h"
 
-/* What we did not unmount ourselves may be mounted all the same. */
-static int wait_unmounted(struct shale_store *store,
-			  const struct mounted *mounted,
-			  struct shale_error *err)
+int reap_wait_unmounted(struct shale_store *store,
+			const struct mounted *mounted, struct shale_error *err)
 {
 	struct patience patience = PATIENCE_INIT;
 	struct shale_error why = SHALE_ERROR_INIT;
@@ -93,7 +91,7 @@ static int reap_in_store(struct mounted *mounted, const struct config *config,
 	if (r < 0)
 		return r;
 	if (!is_unmounted)
-		r = wait_unmounted(store, mounted, err);
+		r = reap_wait_unmounted(store, mounted, err);
 	if (r == 0) {
 		r = release(store, config, mounted, is_late, err);
 		if (r == 0)

@@ -29,6 +29,17 @@
 int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
 
 /**
+ * reap_wait_unmounted - wait until no overlay is mounted on the record's key
+ *
+ * For what mounted_unmount did not take down itself: it may be mounted all the
+ * same, elsewhere.  Waits five seconds.
+ *
+ * Return: 0, also where that can't be known, or -EBUSY with a sentence.
+ */
+int reap_wait_unmounted(struct shale_store *store,
+			const struct mounted *mounted, struct shale_error *err);
+
+/**
  * reap_owner - whose key the record's is, as its labels have it
  *
  * Return: strings are the record's.

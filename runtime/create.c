@@ -345,6 +345,12 @@ static int with_store(struct creation *c,
 	return r;
 }
 
+static int wait_unmounted(struct creation *c, struct shale_store *store,
+			  struct shale_error *err)
+{
+	return reap_wait_unmounted(store, &c->mounted, err);
+}
+
 static int unclaim(struct creation *c, struct shale_store *store,
 		   struct shale_error *err)
 {
@@ -367,6 +373,9 @@ static int undo(struct creation *c, struct shale_error *err)
 	bool done;
 	int r = mounted_unmount(&c->mounted, &done, err);
 
+	/* It may have been moved with its bundle: then record and key stay. */
+	if (r == 0 && !done)
+		r = with_store(c, wait_unmounted, err);
 	if (r == 0)
 		r = with_store(c, unclaim, err);
 	return r < 0 ? r : mounted_remove(&c->mounted, err);

@@ -203,6 +203,31 @@ disk_below()
 	nothing_left "$1: nothing is left of those"
 }
 
+# A create that fails beside somebody who moves the bundle away: the mount goes
+# with it, so that what tells of it has to stay.
+moved_bundle()
+{
+	bundle moved x 'parent("two")'
+	cat >"$T/mover" <<-END
+	#!/bin/sh
+	case " \$* " in
+	*' create '*) mv '$B' '$B.away' ;;
+	esac
+	exit 1
+	END
+	chmod 755 "$T/mover"
+	run limited "$shale_runtime" --shale-runtime-path "$T/mover" \
+		--shale-root "$S" --root "$T/mover.root" create --bundle "$B" \
+		moved
+	refused 'a mount that was moved away is told' \
+		"in use.*$B.away/rootfs.*: unmount that first"
+	is "$(active_keys) $(records | wc -l)" 'moved 1' \
+		'and its key and record stay'
+	umount "$B.away/rootfs"
+	ok 'once it is unmounted' on_store cleanup
+	nothing_left 'nothing is left of it'
+}
+
 # refusals_below NAME RUNTIME: before anything is changed
 refusals_below()
 {
@@ -498,4 +523,5 @@ run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps
 is "$status" 139 'it ends by the signal that ended the runtime'
 nothing_left 'and leaves nothing'
+moved_bundle
 done_testing
