@@ -399,6 +399,22 @@ static int direct_main(void *ctx)
 				   NULL);
 }
 
+/* A mount that is unbindable would be missing in a clone, and what it hides
+ * be taken for the layer.
+ */
+static int check_one_mount(const struct dirs *dirs, const char *common)
+{
+	uint64_t id = 0, its_id = 0;
+	int r = id_of(common, &id, NULL);
+
+	for (size_t i = 0; r == 0 && i < dirs->count; i++) {
+		r = id_of(dirs->paths[i], &its_id, NULL);
+		if (r == 0 && its_id != id)
+			r = -EXDEV;
+	}
+	return r;
+}
+
 /* An idmapped clone of the directory @common, which is nowhere mounted.  It has
  * what is mounted below as well, so that what that hides is not found.
  */
@@ -415,8 +431,7 @@ static int open_base(const struct mapping *mapping, const char *common,
 
 /*
  * Through the one mount that all directories are in: no namespace, for which
- * the kernel would copy all of the host's mounts, and no look at each layer,
- * since one that is elsewhere is not found.
+ * the kernel would copy all of the host's mounts.
  */
 static int mount_directly(const struct mapping *mapping, int *ret_fd)
 {
@@ -434,7 +449,9 @@ static int mount_directly(const struct mapping *mapping, int *ret_fd)
 	common = mount_common_dir(dirs.paths, dirs.count);
 	if (!common || !*common)
 		return -EXDEV;
-	r = open_base(mapping, common, &base_fd);
+	r = check_one_mount(&dirs, common);
+	if (r == 0)
+		r = open_base(mapping, common, &base_fd);
 	if (r < 0)
 		return r;
 	direct.base = (struct mount_base){ base_fd, common };

@@ -222,6 +222,22 @@ static void a_layer_that_is_mounted_over_is_mapped(void **state)
 	(void)umount(at("l1"));
 }
 
+/* It is left out of a clone of the directory that all have in common. */
+static void a_layer_on_an_unbindable_mount_is_mapped(void **state)
+{
+	(void)state;
+	make_lowers(2);
+	make_dir(at("over"));
+	make_owned(at("over/shown"), 1000, 0644);
+	assert_int_equal(mount(at("over"), at("l1"), NULL, MS_BIND, NULL), 0);
+	assert_int_equal(mount(NULL, at("l1"), NULL, MS_UNBINDABLE, NULL), 0);
+	MUST(mount_writable(at("l0:%s", at("l1"))));
+	check_owner(at("m/root0"), 100000, 200000, 04755);
+	check_owner(at("m/shown"), 300000, 201000, 0644);
+	MUST(shale_unmount(at("m"), &why));
+	(void)umount(at("l1"));
+}
+
 static void a_bind_is_mapped(void **state)
 {
 	const char *const rw[] = { "rw", "rbind", UIDMAP, GIDMAP, NULL };
@@ -511,6 +527,7 @@ int main(void)
 		BOTH(directories_far_apart_are_mapped_each),
 		BOTH(a_layer_behind_a_link_is_mapped),
 		BOTH(a_layer_that_is_mounted_over_is_mapped),
+		BOTH(a_layer_on_an_unbindable_mount_is_mapped),
 		BOTH(a_bind_is_mapped),
 		BOTH(a_kernel_that_cannot_is_named),
 		BOTH(a_file_system_that_cannot_is_named),
