@@ -244,9 +244,11 @@ static int make_trash(const struct overlay *ov, char ret_trash[ID_SIZE])
 	return r;
 }
 
-/* Whether it is in the trash now. */
-static bool take_one(struct overlay *ov, const char *map_id, const char *id,
-		     char ret_trash[ID_SIZE])
+/* 1 where it is in the trash now, 0 where it is no copy any more, or a negative
+ * errno: it may still serve.
+ */
+static int take_one(struct overlay *ov, const char *map_id, const char *id,
+		    char ret_trash[ID_SIZE])
 {
 	char from[sizeof(ROOM "//") + 2 * ID_SIZE];
 	char to[2 * ID_SIZE + 1], fact[sizeof(from) + sizeof("/layer")];
@@ -254,16 +256,17 @@ static bool take_one(struct overlay *ov, const char *map_id, const char *id,
 
 	(void)snprintf(from, sizeof(from), ROOM "/%s/%s", map_id, id);
 	if (fstatat(ov->root_fd, from, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return false;
+		return errno == ENOENT ? 0 : -errno;
 	if (make_trash(ov, ret_trash) == 0) {
 		(void)snprintf(to, sizeof(to), "%s/%s", ret_trash, map_id);
 		if (renameat(ov->root_fd, from, ov->trash_fd, to) == 0)
-			return true;
+			return 1;
 	}
 	/* A full disk: it is no copy any more, and deleted where it is. */
 	(void)snprintf(fact, sizeof(fact), "%s/layer", from);
-	(void)unlinkat(ov->root_fd, fact, 0);
-	return false;
+	if (unlinkat(ov->root_fd, fact, 0) == 0 || errno == ENOENT)
+		return 0;
+	return -errno;
 }
 
 void shifted_take(struct overlay *ov, const char *id, char ret_trash[ID_SIZE])
@@ -313,7 +316,6 @@ static int remove_copy(struct overlay *ov, const char *map_id, const char *id,
 {
 	char path[sizeof(ROOM "//") + 2 * ID_SIZE], trash[ID_SIZE] = "";
 	auto_fd fd = -1;
-	bool is_taken;
 	int r;
 
 	(void)snprintf(path, sizeof(path), ROOM "/%s/%s", map_id, id);
@@ -321,13 +323,14 @@ static int remove_copy(struct overlay *ov, const char *map_id, const char *id,
 		    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -ENOENT;
-	is_taken = take_one(ov, map_id, id, trash);
+	r = take_one(ov, map_id, id, trash);
 	writer_end(writer);
 	trash_empty(ov, trash);
-	if (is_taken)
+	if (r > 0)
 		return 0;
 	/* By descriptor: the name may already be a new copy's. */
-	r = fs_empty(fd, overlay_stop, ov);
+	if (r == 0)
+		r = fs_empty(fd, overlay_stop, ov);
 	if (r == 0 && unlinkat(ov->root_fd, path, AT_REMOVEDIR) < 0 &&
 	    errno != ENOENT && errno != ENOTEMPTY)
 		r = -errno;

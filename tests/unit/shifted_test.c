@@ -71,6 +71,21 @@ int renameat(int old_fd, const char *old, int new_fd, const char *new)
 	return real(old_fd, old, new_fd, new);
 }
 
+/* As on a disk that fails: by the name that is used with the lock. */
+static bool can_unlink_certificates = true;
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	__typeof__(&unlinkat) real =
+		(__typeof__(&unlinkat))dlsym(RTLD_NEXT, "unlinkat");
+
+	if (!can_unlink_certificates && strncmp(path, "mapped/", 7) == 0) {
+		errno = EIO;
+		return -1;
+	}
+	return real(fd, path, flags);
+}
+
 static struct shale_store *slow;
 
 static int setup(void **state)
@@ -78,7 +93,7 @@ static int setup(void **state)
 	int r = setup_store(state);
 
 	can_map = false;
-	can_move_copies = true;
+	can_move_copies = can_unlink_certificates = true;
 	make_dir(at("m"));
 	slow = open_more(NULL, "slow_chown", "yes", NULL);
 	return r;
@@ -308,6 +323,21 @@ static void a_copy_that_can_not_be_moved_is_deleted_all_the_same(void **state)
 	check_list(at("store/trash"), "");
 }
 
+static void a_copy_that_stays_certified_stays_whole(void **state)
+{
+	uint64_t removed = 0;
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(prepare("k", "base", ONE));
+	MUST(shale_remove(slow, "k", &why));
+	can_move_copies = can_unlink_certificates = false;
+	MUST(shale_cleanup(slow, &removed, &why));
+	assert_int_equal(removed, 0);
+	assert_true(is_there(copy_of(ONE, "base", "layer")));
+	check_owner(copy_of(ONE, "base", "fs/file"), 100000, 0644);
+}
+
 static void a_commit_has_the_owners_inside(void **state)
 {
 	struct shale_opts keep = { .size = sizeof(keep),
@@ -448,6 +478,7 @@ int main(void)
 		TEST(cleanup_removes_what_no_key_needs),
 		TEST(cleanup_spares_the_copies_of_who_came_meanwhile),
 		TEST(a_copy_that_can_not_be_moved_is_deleted_all_the_same),
+		TEST(a_copy_that_stays_certified_stays_whole),
 		TEST(a_commit_has_the_owners_inside),
 		TEST(an_upper_elsewhere_has_other_owners_too),
 		TEST(its_mapping_stays),
