@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -60,12 +61,16 @@ static off_t passed_load(int fd)
 	return passed;
 }
 
-/* With the lock, so that nobody else does. */
+/* With the lock, so that nobody else does.  In a file that was truncated the
+ * hole before it would be a generation, which comes again.
+ */
 static void passed_store(int fd, off_t place)
 {
 	const int64_t passed = place;
+	struct stat st;
 
-	if (place > passed_load(fd))
+	if (fstat(fd, &st) == 0 && st.st_size >= PASSED_AT &&
+	    place > passed_load(fd))
 		(void)pwrite(fd, &passed, sizeof(passed), PASSED_AT);
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -300,6 +301,22 @@ static void what_was_passed_by_in_another_boot_means_nothing(void **state)
 	continue_first(&first);
 }
 
+/* A hole before the number would be a generation that handles have seen. */
+static void a_truncated_lock_file_is_left_without_a_generation(void **state)
+{
+	struct overlay ov;
+	struct waiter first;
+	struct stat st;
+
+	(void)state;
+	stop_first(&first, &ov);
+	assert_int_equal(truncate(lock_path, 0), 0);
+	assert_int_equal(wait_and_note(&ov, 1), 0);
+	assert_int_equal(stat(lock_path, &st), 0);
+	assert_int_equal(st.st_size, 0);
+	continue_first(&first);
+}
+
 static void a_place_goes_with_its_process(void **state)
 {
 	struct waiter waiters[2];
@@ -492,6 +509,7 @@ int main(void)
 		IN_ORDER(who_does_not_take_its_turn_is_passed_by),
 		IN_ORDER(who_was_passed_by_is_not_waited_for_again),
 		IN_ORDER(what_was_passed_by_in_another_boot_means_nothing),
+		IN_ORDER(a_truncated_lock_file_is_left_without_a_generation),
 		IN_ORDER(a_place_goes_with_its_process),
 		IN_ORDER(a_forked_child_keeps_no_place),
 		IN_ORDER(who_is_late_in_the_queue_names_the_holder),
