@@ -283,14 +283,18 @@ static int check_mapping(struct look *look)
 static int check_volatile(struct look *look)
 {
 	struct record record = { .room = ROOM_ACTIVE };
+	int r;
 
 	if (!look->is_volatile)
 		return 0;
 	if (volatile_read(look->fd, record.volatile_boot) < 0)
 		return found(look, "volatile", "volatile",
 			     "its volatile fact is torn", removal(look), NULL);
-	if (volatile_check(&record, NULL) == 0)
-		return 0;
+	r = volatile_check(&record, look->c->err);
+	/* What this boot is may not be known. */
+	if (r != -EBADFD)
+		return r;
+	error_clear(look->c->err);
 	return found(
 		look, "volatile", "volatile",
 		"it was volatile in an earlier boot, so that what was written may be incomplete",

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -18,6 +19,27 @@
 #include <unistd.h>
 
 #include "invariants.h"
+
+static bool knows_boot = true;
+
+/* As in a process that has too many files open, for that one alone. */
+int open(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+
+	if (!knows_boot && strstr(path, "/boot_id")) {
+		errno = EMFILE;
+		return -1;
+	}
+	if (flags & O_CREAT) {
+		va_list args;
+
+		va_start(args, flags);
+		mode = va_arg(args, mode_t);
+		va_end(args);
+	}
+	return openat(AT_FDCWD, path, flags, mode);
+}
 
 #define LINES_SIZE 8192
 
@@ -649,6 +671,23 @@ static void a_fact_that_a_label_wants_is_looked_for(void **state)
 	check_finds(0, "");
 }
 
+/* Or what was written in this boot would be called incomplete. */
+static void a_boot_that_can_not_be_known_is_an_error(void **state)
+{
+	static const char *const labels[] = { SHALE_LABEL_VOLATILE, "true",
+					      NULL };
+	const struct shale_opts opts = { .size = sizeof(opts),
+					 .labels = labels };
+
+	(void)state;
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", &opts, &why));
+	knows_boot = false;
+	REFUSED(EMFILE, "boot id", shale_check(store, 0, NULL, NULL, &why));
+	knows_boot = true;
+	check_finds(0, "");
+}
+
 static void a_torn_mapping_is_named(void **state)
 {
 	(void)state;
@@ -865,6 +904,7 @@ int main(void)
 		TEST_IN_STORE(lost_files_are_named_and_can_not_be_mended),
 		TEST_IN_STORE(a_lost_work_is_made_anew),
 		TEST_IN_STORE(a_fact_that_a_label_wants_is_looked_for),
+		TEST_IN_STORE(a_boot_that_can_not_be_known_is_an_error),
 		TEST_IN_STORE(a_torn_mapping_is_named),
 		TEST_IN_STORE(an_odd_generation_is_made_even),
 		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
