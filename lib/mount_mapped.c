@@ -399,8 +399,8 @@ static int direct_main(void *ctx)
 				   NULL);
 }
 
-/* A mount that is unbindable would be missing in a clone, and what it hides
- * be taken for the layer.
+/* What is mounted below would be missing in the clone, and what that hides be
+ * taken for the layer; in a recursive one as well, where it is unbindable.
  */
 static int check_one_mount(const struct dirs *dirs, const char *common)
 {
@@ -415,9 +415,7 @@ static int check_one_mount(const struct dirs *dirs, const char *common)
 	return r;
 }
 
-/* An idmapped clone of the directory @common, which is nowhere mounted.  It has
- * what is mounted below as well, so that what that hides is not found.
- */
+/* An idmapped clone of the directory @common, which is nowhere mounted. */
 static int open_base(const struct mapping *mapping, const char *common,
 		     int *ret_fd)
 {
@@ -425,8 +423,7 @@ static int open_base(const struct mapping *mapping, const char *common,
 	int r = mount_open_dir(common, "directory", &dir_fd, NULL);
 
 	return r < 0 ? r
-		     : clone_mapped(mapping, dir_fd, common, AT_RECURSIVE,
-				    ret_fd, NULL);
+		     : clone_mapped(mapping, dir_fd, common, 0, ret_fd, NULL);
 }
 
 /*
