@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -20,6 +21,8 @@
 #include "scope.h"
 
 #define START_FIELD 22
+/* Of /proc/PID/ns/user, for ever (PROC_USER_INIT_INO). */
+#define INITIAL_USER_NAMESPACE 0xEFFFFFFDU
 
 static int read_file(const char *path, char *ret, size_t size)
 {
@@ -140,6 +143,14 @@ long process_find(const char *name, const char **ret_rest)
 	if (ret_rest)
 		*ret_rest = rest + strspn(rest, " ");
 	return (long)pid;
+}
+
+bool process_in_user_namespace(void)
+{
+	struct stat st;
+
+	return fstatat(AT_FDCWD, "/proc/self/ns/user", &st, 0) == 0 &&
+	       st.st_ino != INITIAL_USER_NAMESPACE;
 }
 
 bool process_is_admin(void)

@@ -60,6 +60,14 @@ int process_name(long pid, char ret[PROCESS_NAME_SIZE]);
 long process_find(const char *name, const char **ret_rest);
 
 /**
+ * process_in_user_namespace - whether this process is in another than the
+ * initial one; no where that can't be known
+ *
+ * Needs no descriptor, of which there may be no more.
+ */
+bool process_in_user_namespace(void);
+
+/**
  * process_is_admin - whether this thread has CAP_SYS_ADMIN in its user
  * namespace
  */

@@ -215,11 +215,11 @@ int format_make_lock(const struct overlay *ov)
 }
 
 /* What no magic number tells: does it have the attributes of an upper? */
-static int check_attributes(struct overlay *ov, int fd, const char *remedy,
-			    struct shale_error *err)
+static int check_attributes(const struct overlay *ov, int fd,
+			    const char *remedy, struct shale_error *err)
 {
-	const char *name = overlay_userxattr(ov) ? "user.overlay.shale"
-						 : "trusted.overlay.shale";
+	const char *name = ov->userxattr ? "user.overlay.shale"
+					 : "trusted.overlay.shale";
 
 	if (ov->any_filesystem)
 		return 0;
@@ -232,7 +232,7 @@ static int check_attributes(struct overlay *ov, int fd, const char *remedy,
 	return 0;
 }
 
-int format_check_upper(struct overlay *ov, int fd, const char *path,
+int format_check_upper(const struct overlay *ov, int fd, const char *path,
 		       struct shale_error *err)
 {
 	int r = check_filesystem(ov, fd, UPPER_REMEDY, err);

@@ -37,7 +37,7 @@ bool format_is_ordered(int fd);
  *
  * Return: 0, -EOPNOTSUPP, or another errno; with a sentence.
  */
-int format_check_upper(struct overlay *ov, int fd, const char *path,
+int format_check_upper(const struct overlay *ov, int fd, const char *path,
 		       struct shale_error *err);
 
 /**

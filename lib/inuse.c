@@ -69,7 +69,7 @@ static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
  * upper an attribute, whatever its work directory.  With userxattr another one,
  * which a user may not see, may have been given by root.
  */
-static bool is_untouched(struct overlay *ov, int fs_fd)
+static bool is_untouched(const struct overlay *ov, int fs_fd)
 {
 	static const char mark[] = "trusted.overlay.";
 	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
@@ -77,7 +77,7 @@ static bool is_untouched(struct overlay *ov, int fs_fd)
 	struct stat st;
 	ssize_t n;
 
-	if (overlay_userxattr(ov) || process_kernel_before(6, 6) ||
+	if (ov->userxattr || process_kernel_before(6, 6) ||
 	    fstatat(fs_fd, "../work", &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 	    fstatat(fs_fd, "../work/work", &st, AT_SYMLINK_NOFOLLOW) == 0 ||
 	    errno != ENOENT)
@@ -93,7 +93,7 @@ static bool is_untouched(struct overlay *ov, int fs_fd)
 	return true;
 }
 
-int inuse_check_mounted(struct overlay *ov, const struct record *record,
+int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 			int fs_fd, struct shale_error *err)
 {
 	struct shale_error error = SHALE_ERROR_INIT;
@@ -127,7 +127,7 @@ int inuse_check_mounted(struct overlay *ov, const struct record *record,
 	return 0;
 }
 
-int inuse_check_unnamed(struct overlay *ov, const struct record *record,
+int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 			struct shale_error *err)
 {
 	const char *user = labels_get((const char *const *)record->labels,

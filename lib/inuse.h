@@ -31,7 +31,7 @@ long inuse_user_pid(const struct record *record);
  *
  * Return: 0 or -EBUSY with a sentence.
  */
-int inuse_check_mounted(struct overlay *ov, const struct record *record,
+int inuse_check_mounted(const struct overlay *ov, const struct record *record,
 			int fs_fd, struct shale_error *err);
 
 /**
@@ -42,7 +42,7 @@ int inuse_check_mounted(struct overlay *ov, const struct record *record,
  *
  * Return: as inuse_check_mounted.
  */
-int inuse_check_unnamed(struct overlay *ov, const struct record *record,
+int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 			struct shale_error *err);
 
 /**

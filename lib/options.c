@@ -246,7 +246,7 @@ static int add_all(struct options *options, struct overlay *ov,
 		if ((kernel_takes(ov) & 1u << i) &&
 		    !is_excused(options->items, i))
 			r = options_add(options, "%s", defaults[i].option);
-	if (r == 0 && overlay_userxattr(ov) &&
+	if (r == 0 && ov->userxattr &&
 	    !list_has_key(options->items, "userxattr"))
 		r = options_add(options, "userxattr");
 	return r;

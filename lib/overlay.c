@@ -240,37 +240,14 @@ static int configure(struct overlay *ov, const char *const *config,
 	return r;
 }
 
-static bool in_user_namespace(void)
-{
-	char map[64], *next;
-	auto_fd fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, map, sizeof(map) - 1);
-
-	if (n < 0)
-		return false;
-	map[n] = '\0';
-	return strtoul(map, &next, 10) != 0 || strtoul(next, &next, 10) != 0 ||
-	       strtoul(next, &next, 10) != UINT32_MAX;
-}
-
 /*
  * Whether overlayfs must keep its marks in user.*: trusted.* is the initial
  * namespace's alone.  A user outside of any can mount in one of his own only.
  */
 static bool wants_userxattr(void)
 {
-	return in_user_namespace() || (geteuid() != 0 && !process_is_admin());
-}
-
-bool overlay_userxattr(struct overlay *ov)
-{
-	int known = atomic_load(&ov->userxattr);
-
-	if (!known) {
-		known = wants_userxattr() ? 1 : -1;
-		atomic_store(&ov->userxattr, known);
-	}
-	return known > 0;
+	return process_in_user_namespace() ||
+	       (geteuid() != 0 && !process_is_admin());
 }
 
 bool overlay_is_ordered(struct overlay *ov)
@@ -303,6 +280,7 @@ static int open_as(const struct driver *driver, const struct shale_host *host,
 	ov->room_fd[ROOM_ACTIVE] = ov->room_fd[ROOM_SNAPSHOTS] = -1;
 	ov->durability = DURABLE_LAYER;
 	ov->lock_timeout_ms = -1;
+	ov->userxattr = wants_userxattr();
 	ov->cache = cache_new();
 	ov->recent = recent_new();
 	ov->root_path = strdup(root_path);

@@ -44,12 +44,12 @@ struct overlay {
 	bool slow_chown;      /* copy layers that can't be mounted idmapped */
 	bool deletes_later;   /* what is removed stays in trash for cleanup */
 	bool always_manifest; /* each commit writes one */
+	bool userxattr;	      /* overlays keep their marks in user.* */
 	/* What is asked of the system when it is first wanted, since most
-	 * processes want one thing: 1, -1 for no, 0 for not known yet.
+	 * processes want one thing.  Zero: not known yet; -1: no.
 	 */
 	atomic_int can_map;	  /* layers can be mounted idmapped */
 	atomic_int is_ordered;	  /* see overlay_is_ordered */
-	atomic_int userxattr;	  /* see overlay_userxattr */
 	atomic_uint kernel_takes; /* see options.c */
 	struct cache *cache;
 	struct recent *recent;
@@ -87,9 +87,6 @@ static inline int overlay_stop(void *ov)
  * journal of metadata does
  */
 bool overlay_is_ordered(struct overlay *ov);
-
-/** overlay_userxattr - whether overlays must keep their marks in user.* */
-bool overlay_userxattr(struct overlay *ov);
 
 /** overlay_warn - a line for the host's log; takes no ownership */
 void overlay_warn(const struct overlay *ov, const struct shale_error *error);

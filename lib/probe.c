@@ -24,11 +24,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "scope.h"
 
 #define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
-/* Of /proc/PID/ns/user, for ever (PROC_USER_INIT_INO). */
-#define FIRST_USER_NAMESPACE 0xEFFFFFFDU
 
 struct setting {
 	const char *key, *value;
@@ -44,16 +43,6 @@ static int set_all(int fs_fd, const struct setting *settings, size_t count)
 }
 
 /* ---- without a word ---- */
-
-/* In others no overlay can have nfs_export, and the kernel says so in its log.
- */
-static bool is_first_user_namespace(void)
-{
-	struct stat st;
-
-	return fstatat(AT_FDCWD, "/proc/self/ns/user", &st, 0) == 0 &&
-	       st.st_ino == FIRST_USER_NAMESPACE;
-}
 
 /* Whether its file handles can be opened again, as only nfs_export allows. */
 static bool has_handles(int fs_fd)
@@ -85,7 +74,8 @@ static bool is_surely_free(const char *upper)
 	};
 	auto_fd fs_fd = -1;
 
-	if (!is_first_user_namespace())
+	/* There no overlay has nfs_export, and the kernel says so in its log. */
+	if (process_in_user_namespace())
 		return false;
 	fs_fd = fsopen("overlay", FSOPEN_CLOEXEC);
 	(void)snprintf(work, sizeof(work), "%s/../work", upper);

@@ -104,7 +104,7 @@ static int store_id(const struct overlay *ov, char ret[ID_SIZE])
 }
 
 /* Who can write into DIR could put another's directory in place of ours. */
-static int check_dir(struct overlay *ov, const char *dir, int fd,
+static int check_dir(const struct overlay *ov, const char *dir, int fd,
 		     struct shale_error *err)
 {
 	struct stat st;
@@ -130,8 +130,8 @@ static int open_dir(int dir_fd, const char *name, int flags)
 /* ---- making one ---- */
 
 /* DIR/STORE, made where it is not there yet. */
-static int open_store_dir(struct overlay *ov, const char *dir, int *ret_fd,
-			  struct shale_error *err)
+static int open_store_dir(const struct overlay *ov, const char *dir,
+			  int *ret_fd, struct shale_error *err)
 {
 	char store[ID_SIZE];
 	auto_fd dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -155,7 +155,7 @@ static int open_store_dir(struct overlay *ov, const char *dir, int *ret_fd,
 	return 0;
 }
 
-static int make(struct overlay *ov, const char *name, const char *dir,
+static int make(const struct overlay *ov, const char *name, const char *dir,
 		const char *staged_name, int staged_fd, int *ret_fd,
 		struct shale_error *err)
 {
@@ -182,8 +182,9 @@ static int make(struct overlay *ov, const char *name, const char *dir,
 		     : 0;
 }
 
-int upper_create(struct overlay *ov, const char *name, const char *staged_name,
-		 int staged_fd, int *ret_fd, struct shale_error *err)
+int upper_create(const struct overlay *ov, const char *name,
+		 const char *staged_name, int staged_fd, int *ret_fd,
+		 struct shale_error *err)
 {
 	const char *dir = dir_of(ov, name, strlen(name));
 	int r = upper_check_name(ov, name, err);

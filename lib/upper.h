@@ -35,8 +35,9 @@ int upper_check_name(const struct overlay *ov, const char *name,
  *
  * On failure nothing is left.
  */
-int upper_create(struct overlay *ov, const char *name, const char *staged_name,
-		 int staged_fd, int *ret_fd, struct shale_error *err);
+int upper_create(const struct overlay *ov, const char *name,
+		 const char *staged_name, int staged_fd, int *ret_fd,
+		 struct shale_error *err);
 
 /** upper_read - read the fact; 0, -ENOENT, -EINVAL (torn) or another */
 int upper_read(int dir_fd, char **ret);
