@@ -6,8 +6,8 @@
  * One object.  Keys, all optional: root, snapshotter, runtime, durability,
  * manifest (strings), mount_options, allowed_mount_options (lists of strings),
  * uppers (object of strings), lock_timeout_ms (whole number), any_filesystem,
- * slow_chown, delete_later, volatile (booleans), policy (list; see policy.h).  An
- * unknown key, a wrong type and a file that others may write are refused.
+ * slow_chown, delete_later, volatile (booleans), policy (list; see policy.h).
+ * An unknown key, a wrong type and a file that others may write are refused.
  */
 #ifndef DOOR_CONFIG_H
 #define DOOR_CONFIG_H

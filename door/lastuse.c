@@ -59,9 +59,10 @@ bool lastuse_wait(int watch_fd, int timeout_ms)
 	do {
 		const int64_t left = until - now_ms();
 
-		if (left <= 0 ||
-		    (poll(&pollfd, 1, (int)left) < 0 && errno != EINTR))
+		if (left <= 0)
 			return false;
+		if (poll(&pollfd, 1, (int)left) < 0 && errno != EINTR)
+			return true;
 	} while (!is_told(watch_fd));
 	/* Who ends it tells us first, and gives its directories back then. */
 	(void)nanosleep(&moment, NULL);

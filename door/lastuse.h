@@ -23,7 +23,8 @@ int lastuse_watch(const char *path);
 /**
  * lastuse_wait - wait until it is gone from every mount namespace
  *
- * Return: whether it is; false after @timeout_ms, and on an error.
+ * Return: false where somebody still has it after @timeout_ms; true where it is
+ *         gone, and where that can't be told: then ask.
  */
 bool lastuse_wait(int watch_fd, int timeout_ms);
 

@@ -22,9 +22,7 @@
 #include "process.h"
 #include "scope.h"
 
-/* How long to wait for the kernel to tell that a mount is gone: as long as a
- * patience lasts.
- */
+/* For the kernel to tell that a mount is gone: as long as a patience lasts. */
 #define LAST_USE_MS 5000
 /* A commit leaves at least this part of the disk free. */
 #define FREE_MIN_PERCENT 5
@@ -526,7 +524,11 @@ int door_release(struct shale_store *store, const struct release *release,
 	if (record.kind == SHALE_KIND_COMMITTED ||
 	    !is_own_at_stop(&record, release->owner))
 		return 0;
-	return release_own(store, release, &record, err);
+	r = release_own(store, release, &record, err);
+	return r == -EBUSY ? error_context(err, r,
+					   "'%s' stays until 'shale cleanup'",
+					   release->key)
+			   : r;
 }
 
 /* ---- cleanup ---- */

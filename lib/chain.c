@@ -11,6 +11,7 @@
 #include "cache.h"
 #include "error.h"
 #include "lock.h"
+#include "record_read.h"
 #include "scope.h"
 
 /* A chain longer than this is no chain but damage. */

@@ -218,6 +218,9 @@ static int check_parent(struct look *look)
 	if (r == -ENOENT)
 		return 0;
 	look->has_parent = true;
+	if (r < 0 && r != -EUCLEAN)
+		return error_errno(look->c->err, -r, "read '%s'",
+				   path_of(look, fact));
 	if (r < 0)
 		return found(look, "parent-torn", fact,
 			     "its parent fact is torn", removal(look), NULL);
@@ -276,6 +279,9 @@ static int check_mapping(struct look *look)
 
 	if (r == 0 || r == -ENOENT)
 		return 0;
+	if (r != -EUCLEAN)
+		return error_errno(look->c->err, -r, "read '%s'",
+				   path_of(look, "key.mapped"));
 	return found(look, "mapping-torn", "key.mapped",
 		     "its mapping fact is torn", removal(look), NULL);
 }

@@ -11,6 +11,7 @@
 #include "error.h"
 #include "fs.h"
 #include "labels.h"
+#include "record_read.h"
 
 #define UP "../../"
 

@@ -24,6 +24,7 @@
 #include "overlay.h"
 #include "process.h"
 #include "record.h"
+#include "record_read.h"
 #include "scope.h"
 #include "staging.h"
 #include "upper.h"

@@ -18,6 +18,7 @@
 #include "options.h"
 #include "overlay.h"
 #include "record.h"
+#include "record_read.h"
 #include "scope.h"
 #include "shale.h"
 #include "shift.h"

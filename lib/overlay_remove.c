@@ -17,6 +17,7 @@
 #include "lock.h"
 #include "overlay.h"
 #include "record.h"
+#include "record_read.h"
 #include "removal.h"
 #include "scope.h"
 #include "shifted.h"

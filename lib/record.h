@@ -74,16 +74,6 @@ int record_read_still(struct overlay *ov, uint64_t generation, enum room room,
 		      const char *id, struct record **ret);
 
 /**
- * record_read_parent_id - the ID of a committed snapshot's parent alone
- * @generation: as with record_read_still
- * @ret:        the ID
- *
- * Return: 0, or -ESTALE: it has none, or record_load finds out more.
- */
-int record_read_parent_id(struct overlay *ov, uint64_t generation,
-			  const char *id, char ret[ID_SIZE]);
-
-/**
  * record_load_fresh - the same past the cache, as a writer that holds the
  * lock needs it
  */
@@ -123,28 +113,6 @@ int record_load_removable(struct overlay *ov, enum room room, const char *id,
 			  struct record **ret, struct shale_error *err);
 int record_find_removable(struct overlay *ov, const char *name,
 			  struct record **ret, struct shale_error *err);
-
-/**
- * record_of_new - the record of an active or view without labels that was just
- * built
- * @st:     of its directory
- * @dir_fd: the same, open; its kind fact is there
- * @parent: lent; NULL for none
- *
- * Return: what reading it would give, or NULL: then it has to be read.
- */
-struct record *record_of_new(const struct stat *st, int dir_fd, const char *id,
-			     uint32_t kind, const char *name,
-			     const struct record *parent);
-
-/**
- * record_is_there - whether a certified directory has this very name; a fast
- * answer for writers that hold the lock
- *
- * Return: 1, 0, or a negative errno with a sentence.
- */
-int record_is_there(struct overlay *ov, enum room room, const char *id,
-		    const char *name, struct shale_error *err);
 
 /** record_info - the record as snapshotter.h shows it; borrowed from it */
 struct shale_info record_info(const struct record *record);

@@ -17,6 +17,7 @@
 #include "fs.h"
 #include "number.h"
 #include "record.h"
+#include "record_read.h"
 #include "scope.h"
 #include "upper.h"
 

@@ -320,7 +320,8 @@ static int give_root(struct creation *c, struct shale_store *store,
 		r = door_set_user(store, &claim, err);
 	if (r == 0)
 		return 0;
-	if (mounted_unmount(&c->mounted, &done, NULL) == 0)
+	if (mounted_unmount(&c->mounted, &done, NULL) == 0 &&
+	    (done || reap_wait_unmounted(store, &c->mounted, NULL) == 0))
 		door_unclaim(store, c->mounted.key, c->claimed);
 	return r;
 }
