@@ -402,26 +402,35 @@ static int direct_main(void *ctx)
 /* What is mounted below would be missing in the clone, and what that hides be
  * taken for the layer; in a recursive one as well, where it is unbindable.
  */
-static int check_one_mount(const struct dirs *dirs, const char *common)
+static int check_one_mount(const struct dirs *dirs, int common_fd,
+			   const char *common)
 {
-	uint64_t id = 0, its_id = 0;
-	int r = id_of(common, &id, NULL);
+	const int flags = AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC;
+	struct statx all, its;
 
-	for (size_t i = 0; r == 0 && i < dirs->count; i++) {
-		r = id_of(dirs->paths[i], &its_id, NULL);
-		if (r == 0 && its_id != id)
-			r = -EXDEV;
+	if (statx(common_fd, "", flags | AT_EMPTY_PATH, STATX_MNT_ID, &all) < 0)
+		return -errno;
+	for (size_t i = 0; i < dirs->count; i++) {
+		const char *name = mount_name_below(dirs->paths[i], common);
+
+		if (statx(common_fd, name, flags, STATX_MNT_ID, &its) < 0)
+			return -errno;
+		if (!(all.stx_mask & its.stx_mask & STATX_MNT_ID) ||
+		    all.stx_mnt_id != its.stx_mnt_id)
+			return -EXDEV;
 	}
-	return r;
+	return 0;
 }
 
 /* An idmapped clone of the directory @common, which is nowhere mounted. */
-static int open_base(const struct mapping *mapping, const char *common,
-		     int *ret_fd)
+static int open_base(const struct mapping *mapping, const struct dirs *dirs,
+		     const char *common, int *ret_fd)
 {
 	auto_fd dir_fd = -1;
 	int r = mount_open_dir(common, "directory", &dir_fd, NULL);
 
+	if (r == 0)
+		r = check_one_mount(dirs, dir_fd, common);
 	return r < 0 ? r
 		     : clone_mapped(mapping, dir_fd, common, 0, ret_fd, NULL);
 }
@@ -446,9 +455,7 @@ static int mount_directly(const struct mapping *mapping, int *ret_fd)
 	common = mount_common_dir(dirs.paths, dirs.count);
 	if (!common || !*common)
 		return -EXDEV;
-	r = check_one_mount(&dirs, common);
-	if (r == 0)
-		r = open_base(mapping, common, &base_fd);
+	r = open_base(mapping, &dirs, common, &base_fd);
 	if (r < 0)
 		return r;
 	direct.base = (struct mount_base){ base_fd, common };
