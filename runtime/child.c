@@ -69,10 +69,13 @@ become_runtime(const struct call *call, const struct inherited *inherited,
 	restore_signals(inherited);
 	(void)call_exec(call, &err);
 	call_tell(call, err.msg);
-	_exit(EXIT_NOT_FOUND);
+	_exit(EXIT_FAILURE);
 }
 
-/* What a terminal sends goes to all of its foreground, the child too. */
+/*
+ * What a terminal sends goes to all of its foreground, the child too; that it
+ * hangs up is told to the leader of its session alone.
+ */
 static bool is_of_terminal(const siginfo_t *info)
 {
 	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTSTP,

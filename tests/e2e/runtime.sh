@@ -474,6 +474,24 @@ poll ended "$pid" || kill -KILL "$pid"
 wait $pid
 is "$?" 5 'and it ends with the exit code of the runtime'
 nothing_left 'and leaves nothing'
+rm "$T/traps.pid" "$T/traps.log"
+cat >"$T/leader" <<END
+exec env --default-signal=INT,QUIT "$shale_runtime" \
+	--shale-runtime-path "$T/traps" --shale-root "$S" \
+	run --bundle "$B" traps
+END
+script -qec "sh '$T/leader'" /dev/null </dev/null >/dev/null 2>&1 &
+pid=$!
+ok 'as the leader of a session it runs' poll test -s "$T/traps.pid"
+child=$(cat "$T/traps.pid")
+leader=$(ps -o ppid= -p "$child")
+kill -KILL $pid
+wait $pid 2>/dev/null
+ok 'and passes on that the terminal hung up' \
+	poll grep -qs '^HUP$' "$T/traps.log"
+kill -QUIT "$child"
+ok 'and ends with the runtime' poll ended "$leader"
+nothing_left 'and leaves nothing after that'
 rm "$T/traps.pid"
 "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps &
