@@ -75,3 +75,10 @@ bool presence_is_gone(const char *runtime, const char *root, const char *id)
 		return true;
 	return !has_state(runtime, root, id);
 }
+
+bool presence_is_known(const char *runtime, const char *root, const char *id)
+{
+	if (presence_has_no_directory(root, id))
+		return false;
+	return has_state(runtime, root, id);
+}

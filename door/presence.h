@@ -29,4 +29,11 @@ bool presence_has_directory(const char *root, const char *id);
  */
 bool presence_is_gone(const char *runtime, const char *root, const char *id);
 
+/**
+ * presence_is_known - a runtime has such a container, as it says itself
+ *
+ * A directory that it left behind is none.
+ */
+bool presence_is_known(const char *runtime, const char *root, const char *id);
+
 #endif

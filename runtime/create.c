@@ -368,7 +368,7 @@ static bool is_foreground(const struct call *call)
 	       !call->command.value[COMMAND_DETACH];
 }
 
-/* No container has come of it. */
+/* Where no container has come of it. */
 static int undo(struct creation *c, struct shale_error *err)
 {
 	bool done;
@@ -387,8 +387,14 @@ static int settle(struct creation *c, const struct ending *ending,
 {
 	const struct mounted *m = &c->mounted;
 
-	if (!is_foreground(c->call))
-		return ending->signal || ending->status ? undo(c, err) : 0;
+	if (!is_foreground(c->call)) {
+		if (!ending->signal && !ending->status)
+			return 0;
+		/* Killed late, it has left one that can be started. */
+		return presence_is_known(m->runtime, m->root, m->id)
+			       ? 0
+			       : undo(c, err);
+	}
 	if (!presence_is_gone(m->runtime, m->root, m->id))
 		return 0;
 	return reap_one(&c->mounted, false, err);

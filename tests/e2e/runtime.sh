@@ -437,6 +437,32 @@ run crun_below delete -f --regex 'many-.*'
 [ "$status" -eq 0 ] || crun_below delete --force many-1
 nothing_left 'delete --regex: nothing is left of both'
 
+# ---- a runtime that is killed when it has made the container ----
+cat >"$T/runc-killed" <<END
+#!/bin/bash
+"$(real runc)" "\$@" || exit
+case " \$* " in
+*' create '*) kill -KILL \$\$ ;;
+esac
+END
+chmod 755 "$T/runc-killed"
+bundle late 'echo x >new && cat new kept >/out' 'parent("two")
+	| bind("/out"; $T + "/late.out")'
+: >"$T/late.out"
+killed_below() # VERB ARGS...
+{
+	limited "$shale_runtime" --shale-runtime-path "$T/runc-killed" \
+		--shale-root "$S" --root "$T/runc" "$@"
+}
+run killed_below create --bundle "$B" late
+is "$status" 137 'late: create was killed'
+is "$(active_keys)$(on_target)" lateoverlay 'late: its root stays'
+ok 'late: it starts' killed_below start late
+poll test -s "$T/late.out"
+is "$(tr '\n' ' ' <"$T/late.out")" 'x base ' 'late: and has its root'
+ok 'late: delete' killed_below delete --force late
+nothing_left 'late: nothing is left'
+
 # ---- signals to us are signals to the runtime ----
 cat >"$T/traps" <<'END'
 #!/bin/bash
