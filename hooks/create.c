@@ -60,11 +60,16 @@ static bool has_user_namespace(const struct creation *c)
 	return pid > 0 && runtime_is_mapped(pid);
 }
 
+static bool is_in_place(const struct hook *hook)
+{
+	return !strcmp(hook->stage, "createContainer");
+}
+
 static int check_status(struct creation *c, struct shale_error *err)
 {
 	const char *status = c->hook->state->status;
 
-	c->in_place = !strcmp(c->hook->stage, "createContainer");
+	c->in_place = is_in_place(c->hook);
 	c->is_created = !strcmp(status, "created");
 	if (!c->is_created && strcmp(status, "creating") != 0)
 		return error_fail(
@@ -81,12 +86,17 @@ static int check_status(struct creation *c, struct shale_error *err)
 	return 0;
 }
 
+int hook_check_user(const struct hook *hook, struct shale_error *err)
+{
+	if (!is_in_place(hook) || !runtime_is_mapped(0) || home_is_users())
+		return 0;
+	return error_fail(
+		err, ENOTSUP,
+		"this stage runs as the mapped root of the user namespace, who has no store: use " MOUNT_DOOR);
+}
+
 static int find_init(struct creation *c, struct shale_error *err)
 {
-	if (c->in_place && runtime_is_mapped(0) && !home_is_users())
-		return error_fail(
-			err, ENOTSUP,
-			"this stage runs as the mapped root of the user namespace, who has no store: use " MOUNT_DOOR);
 	if (c->in_place)
 		return runtime_find_init(&c->init_pid, err);
 	c->init_pid = c->hook->state->pid;

@@ -16,7 +16,7 @@
  * struct hook - one call of the program; all lent
  * @stage: as the runtime's configuration names it
  * @root_option, @config_option: of its command line; NULL where there is none
- * @state: NULL for precreate, which gets none
+ * @state: empty for precreate, which gets none
  */
 struct hook {
 	const char *stage, *root_option, *config_option;
@@ -34,6 +34,16 @@ struct hook {
  * Return: 0 or a negative errno.
  */
 int hook_create(const struct hook *hook, struct shale_error *err);
+
+/**
+ * hook_check_user - refuse createContainer as the mapped root of a container
+ *
+ * To be asked before the configuration is read, which is somebody else's to
+ * him: the refusal has to be about the stage.
+ *
+ * Return: 0 or -ENOTSUP.
+ */
+int hook_check_user(const struct hook *hook, struct shale_error *err);
 
 /**
  * hook_precreate - give a container of podman its root file system

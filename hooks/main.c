@@ -124,9 +124,9 @@ static int run(const struct arguments *arguments, struct shale_error *err)
 		.root_option = arguments->root,
 		.config_option = arguments->config,
 	};
-	int r = 0;
+	int r = hook_check_user(&hook, err);
 
-	if (stages[arguments->stage].has_state)
+	if (r == 0 && stages[arguments->stage].has_state)
 		r = state_read(STDIN_FILENO, &state, err);
 	if (r == 0)
 		r = config_load_for_hook(arguments->root, arguments->config,

@@ -41,10 +41,14 @@ else
 fi
 
 # Both a mapped root that is somebody else and one that is root outside: the
-# second is no identity either.
-for uid in 100000 0; do
+# second is no identity either.  A configuration of root's is a stranger's to
+# the first.
+jq -n --arg root "$S" '{root: $root}' >"$T/shale.json"
+for with in "100000 --root $S" "0 --root $S" "100000 --config $T/shale.json"; do
+	read -r uid option value <<<"$with"
 	bundle "user-$uid" 'echo ran' 'parent("two")
-		| hook("createContainer") | hook("poststop")
+		| hook("createContainer"; ["'"$option"'", "'"$value"'"])
+		| hook("poststop")
 		| .linux.namespaces += [{type: "user"}]
 		| .linux.uidMappings =
 			[{containerID: 0, hostID: '"$uid"', size: 65536}]
@@ -57,7 +61,7 @@ for uid in 100000 0; do
 		skip "a mapped root can't reach $B" 3
 		continue
 	fi
-	turned_down "createContainer with root mapped to $uid" \
+	turned_down "createContainer with root mapped to $uid, $option" \
 		'user namespace.*(prestart|createRuntime|shale-runtime|shale mount)'
 done
 
