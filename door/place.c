@@ -80,8 +80,18 @@ bool place_has(const struct place *place, const char *path)
 	return false;
 }
 
+static bool goes_up(const char *path)
+{
+	for (const char *at = path; (at = strstr(at, "..")); at += 2)
+		if ((at == path || at[-1] == '/') && (!at[2] || at[2] == '/'))
+			return true;
+	return false;
+}
+
 bool place_covers(const struct place *place, const char *path)
 {
+	if (goes_up(path))
+		return false;
 	for (size_t i = 0; i < place->count; i++)
 		if (is_at_or_below(path, place->children[i].path))
 			return true;

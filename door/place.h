@@ -61,7 +61,11 @@ bool place_has(const struct place *place, const char *path);
  */
 const char *place_own_bind(const struct place *place);
 
-/** place_covers - whether a mount is at @path on R, or above it */
+/**
+ * place_covers - whether a mount is at @path on R, or above it
+ *
+ * By the name alone: false where that has a "..".
+ */
 bool place_covers(const struct place *place, const char *path);
 
 /**

@@ -336,13 +336,14 @@ odd_refusals()
 	END
 }
 
-# masks_of_the_image RUNTIME STAGE: masked paths that only the image has
+# masks_of_the_image RUNTIME STAGE [UP]: masked paths that only the image has,
+# called by a name that starts with UP
 masks_of_the_image()
 {
-	label="$1 $2: a masked path of the image"
+	label="$1 $2: a masked path ${3:-}/kept of the image"
 	bundle "mask-$2" 'cat /kept; echo x >/changed' 'parent("two")
-		| .linux.maskedPaths += ["/kept"]
-		| .linux.readonlyPaths += ["/changed"]
+		| .linux.maskedPaths += ["'"${3:-}"'/kept"]
+		| .linux.readonlyPaths += ["'"${3:-}"'/changed"]
 		| hook("'"$2"'") | hook("poststop")'
 	run "$1" run --bundle "$B" "mask-$2"
 	if [ "$1" = runc ]; then

@@ -23,6 +23,7 @@ stepwise crun createContainer
 odd_images crun createContainer
 odd_refusals crun createContainer
 masks_of_the_image crun createContainer
+masks_of_the_image crun createContainer /proc/..
 views crun createContainer
 failures crun createContainer
 shared_host crun createContainer
