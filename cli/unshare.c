@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -128,7 +129,7 @@ static int enter(unsigned int flags, struct shale_error *err)
 	return error_errno(err, errno, "make a user and a mount namespace");
 }
 
-static int enter_mapped(struct map maps[2], struct shale_error *err)
+static int enter_beside_child(struct map maps[2], struct shale_error *err)
 {
 	pid_t pid = getpid(), child;
 	int go[2], status, r;
@@ -155,6 +156,19 @@ static int enter_mapped(struct map maps[2], struct shale_error *err)
 		return error_fail(
 			err, EPERM,
 			"newuidmap or newgidmap failed: see whether /etc/subuid and /etc/subgid are right");
+	return r;
+}
+
+/* Where a caller leaves SIGCHLD ignored, nobody is told how a child ended. */
+static int enter_mapped(struct map maps[2], struct shale_error *err)
+{
+	const struct sigaction standard = { .sa_handler = SIG_DFL };
+	struct sigaction inherited;
+	int r;
+
+	(void)sigaction(SIGCHLD, &standard, &inherited);
+	r = enter_beside_child(maps, err);
+	(void)sigaction(SIGCHLD, &inherited, NULL);
 	return r;
 }
 

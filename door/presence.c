@@ -45,9 +45,15 @@ static bool has_state(const char *runtime, const char *root, const char *id)
 	const char *const with_root[] = { runtime, "--root", root,
 					  "state", id,	     NULL };
 	const char *const without[] = { runtime, "state", id, NULL };
+	const struct sigaction standard = { .sa_handler = SIG_DFL };
+	struct sigaction inherited;
+	bool is_told;
 	int status;
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* Where a caller leaves it ignored, nobody is told how a child ended. */
+	(void)sigaction(SIGCHLD, &standard, &inherited);
+	pid = fork();
 	if (pid == 0) {
 		int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 		sigset_t none;
@@ -62,7 +68,9 @@ static bool has_state(const char *runtime, const char *root, const char *id)
 			    (char *const *)(*root ? with_root : without));
 		_exit(127);
 	}
-	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+	is_told = pid > 0 && waitpid(pid, &status, 0) == pid;
+	(void)sigaction(SIGCHLD, &inherited, NULL);
+	if (!is_told)
 		return true;
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }

@@ -392,6 +392,9 @@ ok 'delete' as shale delete three
 
 run as shale unshare sh -c 'exit 7'
 is "$status" 7 'the exit status is the command'\''s'
+run as bash -c 'trap "" CHLD; exec shale unshare grep SigIgn /proc/self/status'
+is "$status ${out##*[[:space:]]}" '0 0000000000010000' \
+	'SIGCHLD may be ignored, and stays so'
 refuses 'a command that is none is named' "run '/nope': No such file" \
 	as shale unshare /nope
 is "$(as shale unshare echo --json --root)" '--json --root' \

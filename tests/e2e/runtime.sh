@@ -562,6 +562,11 @@ like "$out" 'fd 7 .*fd 9.*sockets are ours.*/usr' 'and they were looked at'
 run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	delete traps
 nothing_left 'and nothing is left'
+run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	create --bundle "$B" traps
+is "$(on_target)" overlay 'one more, which is not deleted'
+run bash -c 'trap "" CHLD; exec "$@"' sh "$shale" --root "$S" cleanup
+nothing_left 'cleanup asks the runtime, also where SIGCHLD is ignored'
 printf '#!/bin/sh\nkill -SEGV $$\n' >"$T/traps"
 run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps
