@@ -156,6 +156,7 @@ static void tell_log(const struct call *call, const char *sentence)
 	const time_t now = time(NULL);
 	struct tm tm;
 	auto_free char *line = NULL;
+	auto_free char *quoted = NULL;
 	auto_fd fd = -1;
 
 	if (!path || !*path || !gmtime_r(&now, &tm))
@@ -164,8 +165,9 @@ static void tell_log(const struct call *call, const char *sentence)
 	if (format && !strcmp(format, "json")) {
 		if (json_write_strings(pairs, &line) < 0)
 			return;
-	} else if (asprintf(&line, "time=\"%s\" level=error msg=\"%s\"", stamp,
-			    sentence) < 0) {
+	} else if (json_write_string(sentence, &quoted) < 0 ||
+		   asprintf(&line, "time=\"%s\" level=error msg=%s", stamp,
+			    quoted) < 0) {
 		line = NULL;
 		return;
 	}

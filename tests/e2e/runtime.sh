@@ -380,6 +380,10 @@ run limited "$shale_runtime" --shale-config "$T/shale.json" \
 	run --bundle "$B" ruled
 refused 'and not below another --root' 'no rule allows.*shale\.json'
 like "$(jq -r .msg "$T/log")" 'no rule allows' 'the engine is told in its log'
+run limited "$shale_runtime" --shale-config "$T/shale.json" \
+	--log "$T/log.text" --root "$T/other" run --bundle "$B" ruled
+like "$(cat "$T/log.text")" ' msg="no rule allows.*\{\\"runtime_root\\": ' \
+	'with its quotes quoted where the log is text'
 nothing_left 'rules: nothing is left'
 
 # ---- left behind ----
