@@ -46,7 +46,7 @@ static bool search(const char *name, char ret[PATH_MAX])
 		int n;
 
 		len = strcspn(dir, ":");
-		n = snprintf(ret, PATH_MAX, "%.*s/%s", (int)len,
+		n = snprintf(ret, PATH_MAX, "%.*s/%s", len ? (int)len : 1,
 			     len ? dir : ".", name);
 		if (n > 0 && n < PATH_MAX && is_program(ret) &&
 		    !is_ourselves(ret))

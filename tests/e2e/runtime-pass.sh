@@ -116,6 +116,9 @@ run with_path "$T/both" "$shale_runtime" --log l \
 	--shale-runtime-path "$T/both/mine" --shale-root /s a --shale-root b
 is "$out" 'mine --log l a --shale-root b' \
 	'our options are taken out before the verb, and there alone'
+in_path() { (cd "$T/path" && PATH=:$R "$@"); }
+run in_path "$shale_runtime" list
+is "$out" 'crun list' 'an empty word of PATH is the working directory'
 jq -n '{runtime: "mine"}' >"$T/shale.json"
 run with_path "$T/both" "$shale_runtime" --shale-config "$T/shale.json" list
 is "$out" 'mine list' 'runtime of shale.json'
