@@ -17,8 +17,6 @@
 
 #include "error.h"
 
-#define EXIT_NOT_FOUND 127
-
 /* As the caller left it to us. */
 struct inherited {
 	sigset_t mask;
@@ -64,7 +62,7 @@ become_runtime(const struct call *call, const struct inherited *inherited,
 	/* With the lock of our record the promise to clean up would go. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
-		_exit(EXIT_NOT_FOUND);
+		_exit(EXIT_FAILURE);
 	hand_over_sockets(parent);
 	restore_signals(inherited);
 	(void)call_exec(call, &err);
@@ -81,6 +79,8 @@ static bool is_of_terminal(const siginfo_t *info)
 	static const int signals[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTSTP,
 				       SIGTTIN, SIGTTOU, SIGWINCH };
 
+	if (info->si_signo == SIGHUP && getsid(0) == getpid())
+		return false;
 	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
 		if (info->si_signo == signals[i])
 			return info->si_code > 0;

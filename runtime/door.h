@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The verbs with something to mount or to tidy up.  Each returns the exit
- * status for the caller, after it has told what went wrong, or does not
- * return: a container that is none of ours is the real runtime's alone.
+ * The verbs with something to mount or to tidy up.  Each gives back how the
+ * runtime ended, or fails where none ran, or does not return: a container that
+ * is none of ours is the real runtime's alone.
  */
 #ifndef RUNTIME_DOOR_H
 #define RUNTIME_DOOR_H

@@ -467,6 +467,18 @@ is "$(tr '\n' ' ' <"$T/late.out")" 'x base ' 'late: and has its root'
 ok 'late: delete' killed_below delete --force late
 nothing_left 'late: nothing is left'
 
+# ---- a runtime that is no program ----
+: >"$T/runc-text"
+bundle text x 'parent("two")'
+for verb in list "create --bundle $B text"; do
+	# shellcheck disable=SC2086
+	run "$shale_runtime" --shale-runtime-path "$T/runc-text" \
+		--shale-root "$S" --root "$T/runc" $verb
+	is "$status" 1 "not executable: ${verb%% *}: our own exit status"
+	like "$err" 'run the runtime .*runc-text.*denied' 'and it is said'
+done
+nothing_left 'not executable: nothing is left'
+
 # ---- signals to us are signals to the runtime ----
 cat >"$T/traps" <<'END'
 #!/bin/bash
