@@ -87,7 +87,10 @@ static bool is_of_terminal(const siginfo_t *info)
 	return false;
 }
 
-/* Whether the child has ended; a stop of it is ours as well. */
+/*
+ * Whether the child has ended.  A stop of it by the terminal is ours as well;
+ * who stops it alone also has it go on alone, and would leave us stopped.
+ */
 static bool look_after(pid_t pid, int *ret_status)
 {
 	pid_t who = waitpid(pid, ret_status, WNOHANG | WUNTRACED);
@@ -96,7 +99,8 @@ static bool look_after(pid_t pid, int *ret_status)
 		return false;
 	if (!WIFSTOPPED(*ret_status))
 		return true;
-	(void)kill(getpid(), SIGSTOP);
+	if (WSTOPSIG(*ret_status) != SIGSTOP)
+		(void)kill(getpid(), SIGSTOP);
 	return false;
 }
 

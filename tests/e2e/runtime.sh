@@ -510,11 +510,15 @@ for s in HUP INT TERM USR1 USR2 WINCH CONT; do
 	poll grep -qs "^$s\$" "$T/traps.log"
 	result $? "SIG$s is passed on"
 done
+child=$(cat "$T/traps.pid")
+kill -STOP "$child"
+sleep 0.3
+kill -CONT "$child"
 kill -QUIT $pid
 ended() { ! kill -0 "$1" 2>/dev/null; }
 poll ended "$pid" || kill -KILL "$pid"
 wait $pid
-is "$?" 5 'and it ends with the exit code of the runtime'
+is "$?" 5 'and it ends with the exit code of the runtime, stopped between'
 nothing_left 'and leaves nothing'
 rm "$T/traps.pid" "$T/traps.log"
 cat >"$T/leader" <<END
