@@ -15,6 +15,7 @@
 #include "error.h"
 #include "fs.h"
 #include "number.h"
+#include "runtime.h"
 #include "scope.h"
 
 static const char *const onstop_names[] = {
@@ -250,15 +251,24 @@ void policy_clear(struct policy *policy)
 	*policy = (struct policy){ 0 };
 }
 
-/* The same directory, whatever links either name goes through. */
+/*
+ * The same directory, whatever links either name goes through: also one that
+ * the runtime has yet to make, as after each boot in /run.
+ */
 static bool is_same_root(const char *a, const char *b)
 {
+	char settled[PATH_MAX], other_settled[PATH_MAX];
 	struct stat one, other;
 
 	if (!strcmp(a, b))
 		return true;
-	return *b && stat(a, &one) == 0 && stat(b, &other) == 0 &&
-	       one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+	if (!*b)
+		return false;
+	if (stat(a, &one) == 0 && stat(b, &other) == 0)
+		return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+	runtime_settle_root(a, settled);
+	runtime_settle_root(b, other_settled);
+	return *settled && !strcmp(settled, other_settled);
 }
 
 static bool has_prefix(const char *text, const char *prefix)

@@ -290,6 +290,56 @@ void runtime_default_root(long pid, enum runtime_kind kind, char ret[PATH_MAX])
 		(void)snprintf(ret, PATH_MAX, "/run/%s", name);
 }
 
+/* Takes empty components, "." and ".." out of an absolute path. */
+static void straighten(char *path)
+{
+	char *end = path;
+
+	for (const char *at = path; *at;) {
+		size_t len;
+
+		at += strspn(at, "/");
+		len = strcspn(at, "/");
+		if (len == 2 && !strncmp(at, "..", 2)) {
+			while (end > path && *--end != '/')
+				;
+		} else if (len && !(len == 1 && *at == '.')) {
+			*end++ = '/';
+			memmove(end, at, len);
+			end += len;
+		}
+		at += len;
+	}
+	if (end == path)
+		*end++ = '/';
+	*end = '\0';
+}
+
+void runtime_settle_root(const char *path, char ret[PATH_MAX])
+{
+	char head[PATH_MAX], *slash = NULL;
+	const char *tail = "";
+	auto_free char *real = NULL;
+
+	ret[0] = '\0';
+	if (snprintf(head, sizeof(head), "%s", path) >= (int)sizeof(head))
+		return;
+	while (!(real = realpath(head, NULL)) && errno == ENOENT) {
+		slash = strrchr(head, '/');
+		if (!slash || slash == head)
+			break;
+		*slash = '\0';
+		tail = path + (slash - head);
+	}
+	if (!real || strcmp(real, "/") == 0)
+		(void)snprintf(ret, PATH_MAX, "%s",
+			       real && *tail ? tail : path);
+	else if (snprintf(ret, PATH_MAX, "%s%s", real, tail) >= PATH_MAX)
+		ret[0] = '\0';
+	if (ret[0] && (real || errno == ENOENT))
+		straighten(ret);
+}
+
 /* Writes the real path of @path if that is a directory, with @id in it. */
 static bool settle(const char *path, const char *id, char ret[PATH_MAX])
 {

@@ -63,6 +63,14 @@ int runtime_find(const char *id, struct runtime *ret, struct shale_error *err);
 void runtime_default_root(long pid, enum runtime_kind kind, char ret[PATH_MAX]);
 
 /**
+ * runtime_settle_root - a root in the one spelling that it has when it is there
+ * @path: absolute
+ * @ret:  without links; what the runtime has yet to make has none.  "" where
+ *        that is too long
+ */
+void runtime_settle_root(const char *path, char ret[PATH_MAX]);
+
+/**
  * runtime_parent - pid of a process's parent, 0 for none
  * @pid: 0 for the caller
  *

@@ -19,60 +19,6 @@
 
 #define CONFIG_NAME "config.json"
 
-/* Takes empty components, "." and ".." out of an absolute path. */
-static void straighten(char *path)
-{
-	char *end = path;
-
-	for (const char *at = path; *at;) {
-		size_t len;
-
-		at += strspn(at, "/");
-		len = strcspn(at, "/");
-		if (len == 2 && !strncmp(at, "..", 2)) {
-			while (end > path && *--end != '/')
-				;
-		} else if (len && !(len == 1 && *at == '.')) {
-			*end++ = '/';
-			memmove(end, at, len);
-			end += len;
-		}
-		at += len;
-	}
-	if (end == path)
-		*end++ = '/';
-	*end = '\0';
-}
-
-/*
- * Writes @path without links, and in the one spelling that it has when all of
- * it is there.  What the runtime has yet to make has no links.
- */
-static void settle(const char *path, char ret[PATH_MAX])
-{
-	char head[PATH_MAX], *slash = NULL;
-	const char *tail = "";
-	auto_free char *real = NULL;
-
-	ret[0] = '\0';
-	if (snprintf(head, sizeof(head), "%s", path) >= (int)sizeof(head))
-		return;
-	while (!(real = realpath(head, NULL)) && errno == ENOENT) {
-		slash = strrchr(head, '/');
-		if (!slash || slash == head)
-			break;
-		*slash = '\0';
-		tail = path + (slash - head);
-	}
-	if (!real || strcmp(real, "/") == 0)
-		(void)snprintf(ret, PATH_MAX, "%s",
-			       real && *tail ? tail : path);
-	else if (snprintf(ret, PATH_MAX, "%s%s", real, tail) >= PATH_MAX)
-		ret[0] = '\0';
-	if (ret[0] && (real || errno == ENOENT))
-		straighten(ret);
-}
-
 static void find_root(struct call *call)
 {
 	const char *root = call->command.value[COMMAND_ROOT];
@@ -89,7 +35,7 @@ static void find_root(struct call *call)
 	else
 		runtime_default_root(0, call->command.kind, path);
 	if (n < (int)sizeof(path))
-		settle(path, call->root);
+		runtime_settle_root(path, call->root);
 }
 
 void call_init(struct call *call, const char *path, int argc, char **argv)

@@ -192,6 +192,27 @@ static void a_root_is_the_same_by_another_name(void **state)
 	policy_clear(&policy);
 }
 
+static void a_root_that_is_yet_to_be_made_is_the_same_too(void **state)
+{
+	struct policy_request request = { .uid = 7, .parent = "a" };
+	struct policy policy;
+	char rules[2 * PATH_MAX];
+
+	(void)state;
+	make_dir(at("run"));
+	make_link(at("var"), "run");
+	(void)snprintf(rules, sizeof(rules),
+		       "[{\"runtime_root\":\"%s\",\"parents\":[\"\"]}]",
+		       at("var/runc"));
+	parse(rules, &policy);
+	request.runtime_root = at("run/runc");
+	MUST(policy_check(&policy, &request, NULL, &why));
+	request.runtime_root = at("run/crun");
+	REFUSED(EPERM, "runtime_root",
+		policy_check(&policy, &request, NULL, &why));
+	policy_clear(&policy);
+}
+
 static void max_bytes_is_that_of_the_rule_that_allows(void **state)
 {
 	static const char rules[] =
@@ -250,6 +271,7 @@ int main(void)
 		TEST_IN_DIR(
 			an_unknown_runtime_root_matches_no_rule_that_names_one),
 		TEST_IN_DIR(a_root_is_the_same_by_another_name),
+		TEST_IN_DIR(a_root_that_is_yet_to_be_made_is_the_same_too),
 		TEST_IN_DIR(max_bytes_is_that_of_the_rule_that_allows),
 		TEST_IN_DIR(anything_goes_where_the_arguments_say_so),
 		TEST_IN_DIR(onstop_is_one_of_three),
