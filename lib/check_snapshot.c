@@ -143,9 +143,10 @@ static int check_kind(struct look *look)
 			continue;
 		if (r < 0) {
 			is_torn = true;
-			r = found(look, "fact-torn", fact,
-				  "its kind fact is no symbolic link",
-				  removal(look), NULL);
+			r = found(
+				look, "fact-torn", fact,
+				"its kind fact is no symbolic link, or too long",
+				removal(look), NULL);
 		} else if (look->site.kind) {
 			r = found(look, "two-kinds", fact,
 				  "it is an active and a view",

@@ -25,15 +25,22 @@ static int write_link(int dir_fd, const char *fact, const char *room,
 	return symlinkat(target, dir_fd, fact) < 0 ? -errno : 0;
 }
 
+int facts_read(int dir_fd, const char *path, char *ret)
+{
+	int r = fs_read_link(dir_fd, path, ret);
+
+	return r == -EINVAL || r == -ENAMETOOLONG ? -EUCLEAN : r;
+}
+
 int facts_read_link(int dir_fd, const char *path, const char *room,
 		    char ret[ID_SIZE])
 {
 	const size_t up_len = sizeof(UP) - 1, room_len = strlen(room);
 	char text[FS_LINK_SIZE];
-	int r = fs_read_link(dir_fd, path, text);
+	int r = facts_read(dir_fd, path, text);
 
 	if (r < 0)
-		return r == -EINVAL ? -EUCLEAN : r;
+		return r;
 	if (strncmp(text, UP, up_len) != 0 ||
 	    strncmp(text + up_len, room, room_len) != 0 ||
 	    text[up_len + room_len] != '/' ||

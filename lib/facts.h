@@ -25,6 +25,16 @@ int facts_write(int dir_fd, uint32_t kind, const char *name,
 int facts_write_map(int dir_fd, const char *map_id);
 
 /**
+ * facts_read - read a fact as it is
+ * @path: of the fact, from @dir_fd
+ * @ret:  FS_LINK_SIZE bytes
+ *
+ * Return: its length, -ENOENT (no such fact), -EUCLEAN (it is no link, or longer
+ *         than any fact), or another negative errno.
+ */
+int facts_read(int dir_fd, const char *path, char *ret);
+
+/**
  * facts_read_link - which directory a fact leads to
  * @path: of the fact, from @dir_fd
  * @room: the name of the room that it is to lead to

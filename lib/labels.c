@@ -268,6 +268,8 @@ static int load_once(int dir_fd, const char *name, char ***ret,
 	if (!S_ISLNK(ret_st->st_mode))
 		return -EUCLEAN;
 	r = fs_read_link(dir_fd, name, text);
+	if (r == -ENAMETOOLONG)
+		return -EUCLEAN;
 	return r < 0 ? r : from_json(text, (size_t)r, ret);
 }
 

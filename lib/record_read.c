@@ -78,13 +78,13 @@ static int read_kind(struct source *source, struct record *record,
 
 	for (const uint32_t *kind = kinds_of[record->room]; *kind; kind++) {
 		const char *fact = record_kind_fact(*kind);
-		int r = fs_read_link(source->fd, fact_path(source, fact), text);
+		int r = facts_read(source->fd, fact_path(source, fact), text);
 
 		if (r == -ENOENT)
 			continue;
-		if (r == -EINVAL)
+		if (r == -EUCLEAN)
 			return contradiction(record, err,
-					     "its kind fact is no symlink");
+					     "its kind fact is torn");
 		if (r < 0)
 			return error_errno(err, -r, "read '%s/%s/%s'",
 					   record_room_name(record->room),
@@ -135,9 +135,12 @@ static int read_parent_name(const struct overlay *ov, struct record *record,
 						   record->name);
 	}
 	(void)stpcpy(stpcpy(path, record->parent_id), "/name");
-	r = fs_read_link(ov->room_fd[ROOM_SNAPSHOTS], path, text);
+	r = facts_read(ov->room_fd[ROOM_SNAPSHOTS], path, text);
 	if (r == -ENOENT)
 		return contradiction(record, err, "its parent does not exist");
+	if (r == -EUCLEAN)
+		return contradiction(record, err,
+				     "its parent's kind fact is torn");
 	if (r < 0)
 		return error_errno(err, -r, "read 'snapshots/%s'", path);
 	id_from_name(text, id);
@@ -446,7 +449,7 @@ int record_is_there(struct overlay *ov, enum room room, const char *id,
 
 		(void)stpcpy(stpcpy(stpcpy(path, id), "/"),
 			     record_kind_fact(*kind));
-		r = fs_read_link(ov->room_fd[room], path, text);
+		r = facts_read(ov->room_fd[room], path, text);
 		if (r == -ENOENT || r == -ENOTDIR)
 			continue;
 		if (r < 0)

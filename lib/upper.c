@@ -211,7 +211,7 @@ int upper_read(int dir_fd, char **ret)
 	int r = fs_read_link(dir_fd, FACT, text);
 
 	if (r < 0)
-		return r;
+		return r == -ENAMETOOLONG ? -EINVAL : r;
 	if (!is_fact(text))
 		return -EINVAL;
 	*ret = strdup(text);

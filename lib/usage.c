@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "facts.h"
 #include "fs.h"
 #include "number.h"
 #include "record.h"
@@ -155,10 +156,10 @@ static int parse(char *text, struct usage *ret)
 int usage_load(int dir_fd, struct usage *ret)
 {
 	char text[FS_LINK_SIZE];
-	int r = fs_read_link(dir_fd, "usage", text);
+	int r = facts_read(dir_fd, "usage", text);
 
 	if (r < 0)
-		return r == -EINVAL ? -EUCLEAN : r;
+		return r;
 	return parse(text, ret) < 0 ? -EUCLEAN : 0;
 }
 
@@ -169,7 +170,7 @@ static int load_stored(const struct overlay *ov, const struct record *record,
 	int r;
 
 	(void)stpcpy(stpcpy(path, record->id), "/usage");
-	r = fs_read_link(ov->room_fd[ROOM_SNAPSHOTS], path, text);
+	r = facts_read(ov->room_fd[ROOM_SNAPSHOTS], path, text);
 	if (r == -ENOENT) /* certified snapshots have it, unless deleted now */
 		return r;
 	if (r < 0)

@@ -36,7 +36,7 @@ int volatile_read(int dir_fd, char ret_boot[PROCESS_BOOT_ID_SIZE])
 	int r = fs_read_link(dir_fd, FACT, text);
 
 	if (r < 0)
-		return r;
+		return r == -ENAMETOOLONG ? -EINVAL : r;
 	if (strlen(text) != PROCESS_BOOT_ID_SIZE - 1)
 		return -EINVAL;
 	memcpy(ret_boot, text, PROCESS_BOOT_ID_SIZE);

@@ -236,6 +236,38 @@ static void a_torn_and_a_missing_parent_are_named(void **state)
 			  id("k"), id("l")));
 }
 
+/* By one byte; xfs has no longer links. */
+static void a_fact_too_long_is_torn_and_hinders_nobody(void **state)
+{
+	char text[1024 + 1];
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	make_layer("base", NULL);
+	make_layer("other", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	make_link(of_key("k", "key.labels"), text);
+	check_finds(0, lines("labels-torn active/%s/key.labels\n", id("k")));
+	REFUSED(EUCLEAN, "labels are torn",
+		shale_update(store, "k", NULL, NULL, &why));
+	MUST(shale_delete(store, "other", &why));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!labels-torn active/%s/key.labels\n", id("k")));
+	make_link(of_key("k", "key.parent"), text);
+	make_link(of_name("base", "usage"), text);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!usage snapshots/%s/usage\n"
+			  "parent-torn active/%s/key.parent\n",
+			  id("base"), id("k")));
+	MUST(shale_remove(store, "k", &why));
+	check_finds(0, "");
+	make_layer("third", NULL);
+	make_link(of_name("third", "name"), text);
+	REFUSED(EUCLEAN, "kind fact is torn",
+		shale_delete(store, "third", &why));
+}
+
 static void a_circle_is_named_at_each_of_its_members(void **state)
 {
 	(void)state;
@@ -880,6 +912,7 @@ int main(void)
 		TEST_IN_STORE(a_wrong_name_goes_to_lost_and_found),
 		TEST_IN_STORE(a_wrong_name_stays_while_it_has_children),
 		TEST_IN_STORE(a_torn_and_a_missing_parent_are_named),
+		TEST_IN_STORE(a_fact_too_long_is_torn_and_hinders_nobody),
 		TEST_IN_STORE(a_circle_is_named_at_each_of_its_members),
 		TEST_IN_STORE(a_name_that_is_a_key_too_is_named),
 		TEST_IN_STORE(
