@@ -102,14 +102,32 @@ static int tell(struct survey *survey, const char *id,
 	return check_found(survey->c, &trouble);
 }
 
-/* As it was mounted, or as mount_fsmount_below() does. */
+/* Takes off the '\' that overlayfs wanted before a character of a path. */
+static bool unescape(const char *text, char ret[PATH_MAX])
+{
+	size_t n = 0;
+
+	for (; *text && n < PATH_MAX - 1; text++) {
+		if (*text == '\\' && text[1])
+			text++;
+		ret[n++] = *text;
+	}
+	ret[n] = '\0';
+	return !*text;
+}
+
+/*
+ * The kernel shows an upper as it was given: a path by itself, one with escapes,
+ * or, as mount_fsmount_below() does, one below the source.
+ */
 static bool find_id(const struct overlay *ov, const struct upper_mount *mount,
 		    char ret[ID_SIZE])
 {
 	char path[PATH_MAX];
 	int n;
 
-	if (id_of(ov, mount->upperdir, ret))
+	if (id_of(ov, mount->upperdir, ret) ||
+	    (unescape(mount->upperdir, path) && id_of(ov, path, ret)))
 		return true;
 	n = snprintf(path, sizeof(path), "%s%s", mount->source,
 		     mount->upperdir);

@@ -775,6 +775,34 @@ static void a_mount_whose_key_is_gone_is_named(void **state)
 	check_finds(0, "");
 }
 
+/* mountinfo has the escapes with which the upper was given to the kernel. */
+static void a_mount_in_a_store_with_a_backslash_is_named(void **state)
+{
+	static const char *const config[] = { "create", "yes", "any_filesystem",
+					      "yes", NULL };
+	struct shale_store *it = NULL;
+	char target[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_dir(at("a\\b,c:d"));
+	MUST(shale_store_open(at("a\\b,c:d/store"), NULL, config, NULL, &it,
+			      &why));
+	MUST(shale_prepare(it, "p", NULL, NULL, &why));
+	MUST(shale_commit(it, "base", "p", NULL, &why));
+	MUST(shale_prepare(it, "k", "base", NULL, &why));
+	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
+	make_dir(target);
+	MUST(shale_mounts(it, "k", mount_spec, target, &why));
+	MUST(shale_check(it, 0, NULL, NULL, &why));
+	MUST(shale_remove(it, "k", &why));
+	REFUSED(EUCLEAN, "its key was removed",
+		shale_check(it, 0, NULL, NULL, &why));
+	MUST(shale_unmount(target, &why));
+	MUST(shale_check(it, 0, NULL, NULL, &why));
+	shale_store_close(it);
+}
+
 /* mountinfo shows its upper as a path below its source. */
 static void a_mapped_mount_whose_key_is_gone_is_named(void **state)
 {
@@ -941,6 +969,7 @@ int main(void)
 		TEST_IN_STORE(a_torn_mapping_is_named),
 		TEST_IN_STORE(an_odd_generation_is_made_even),
 		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
+		TEST_IN_STORE(a_mount_in_a_store_with_a_backslash_is_named),
 		TEST_IN_STORE(a_mapped_mount_whose_key_is_gone_is_named),
 		TEST_IN_STORE(an_upper_that_is_mounted_twice_is_named),
 		TEST_IN_STORE(
