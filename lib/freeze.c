@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Stopping a container for a moment: see freeze.h.
+ *
+ * Who wants a cgroup frozen holds a shared flock on its state's file; who can
+ * make that an exclusive one is alone.  All that is asked and done so is done
+ * under the flock of the cgroup's directory.
  */
 #include "freeze.h"
 
@@ -11,6 +15,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -116,28 +121,68 @@ static int write_state(int fd, const char *text)
 	return pwrite(fd, text, strlen(text), 0) < 0 ? -errno : 0;
 }
 
+/* The flocks are held for moments, unless their holder is stopped. */
+static int lock_patiently(int fd, int how)
+{
+	const struct timespec pause = { 0, FREEZE_PAUSE_NS };
+
+	for (int try = 0; flock(fd, how | LOCK_NB) < 0; try++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (try == FREEZE_TRIES)
+			return -ETIMEDOUT;
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+/* Thaws where nobody else wants it frozen. */
+static int let_go(const struct freezer *freezer)
+{
+	/* To thaw too early is better than never. */
+	(void)lock_patiently(freezer->dir_fd, LOCK_EX);
+	if (flock(freezer->state_fd, LOCK_EX | LOCK_NB) < 0 &&
+	    errno == EWOULDBLOCK)
+		return 0;
+	return write_state(freezer->state_fd, freezer->thaw);
+}
+
+/* Else the host's flocks would outlive the host for a moment. */
+static void close_all_but(int a, int b, int c)
+{
+	unsigned int kept[] = { (unsigned int)a, (unsigned int)b,
+				(unsigned int)c };
+	unsigned int from = 0;
+
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = i + 1; j < 3; j++)
+			if (kept[j] < kept[i]) {
+				const unsigned int other = kept[i];
+
+				kept[i] = kept[j];
+				kept[j] = other;
+			}
+		if (kept[i] > from)
+			(void)syscall(SYS_close_range, from, kept[i] - 1, 0U);
+		from = kept[i] + 1;
+	}
+	(void)syscall(SYS_close_range, from, ~0U, 0U);
+}
+
 /*
  * Waits for our end, of whichever kind, and thaws.  Between clone and _exit
  * of a threaded process only such calls are allowed as signal handlers may
  * make.
  */
-static void guard(int alive_fd, int state_fd, const char *thaw)
+static void guard(int alive_fd, const struct freezer *freezer)
 {
-	const unsigned int low =
-		(unsigned int)(alive_fd < state_fd ? alive_fd : state_fd);
-	const unsigned int high = (unsigned int)(alive_fd + state_fd) - low;
 	char byte;
 
 	(void)setsid(); /* what kills our group spares it */
-	/* Else the host's flocks would outlive the host for a moment. */
-	if (low > 0)
-		(void)syscall(SYS_close_range, 0U, low - 1, 0U);
-	if (high > low + 1)
-		(void)syscall(SYS_close_range, low + 1, high - 1, 0U);
-	(void)syscall(SYS_close_range, high + 1, ~0U, 0U);
+	close_all_but(alive_fd, freezer->dir_fd, freezer->state_fd);
 	while (read(alive_fd, &byte, 1) < 0 && errno == EINTR)
 		;
-	(void)!pwrite(state_fd, thaw, strlen(thaw), 0);
+	(void)let_go(freezer);
 	_exit(0);
 }
 
@@ -157,7 +202,7 @@ static int start_guardian(struct freezer *freezer)
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
 	if (pid == 0)
-		guard(read_fd, freezer->state_fd, freezer->thaw);
+		guard(read_fd, freezer);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return -errno;
@@ -183,21 +228,41 @@ static int wait_until_frozen(const struct version *version, int dir_fd,
 	return -ETIMEDOUT;
 }
 
-static int freeze(const struct version *version, int dir_fd,
+/* 1: it is to be frozen and thawed by us; 0: somebody else has, and thaws it. */
+static int take_part(const struct version *version, int dir_fd, int state_fd)
+{
+	int r = lock_patiently(dir_fd, LOCK_EX);
+	bool is_alone;
+
+	if (r < 0)
+		return r;
+	is_alone = flock(state_fd, LOCK_EX | LOCK_NB) == 0;
+	if (is_alone && says(dir_fd, version->state, version->frozen))
+		return 0;
+	r = lock_patiently(state_fd, LOCK_SH);
+	(void)flock(dir_fd, LOCK_UN);
+	return r < 0 ? r : 1;
+}
+
+static int freeze(const struct version *version, int *dir_fd,
 		  struct freezer *freezer)
 {
-	auto_fd state_fd = openat(dir_fd, version->file, O_WRONLY | O_CLOEXEC);
+	auto_locked_fd state_fd =
+		openat(*dir_fd, version->file, O_WRONLY | O_CLOEXEC);
 	int r;
 
 	if (state_fd < 0)
 		return -errno;
-	if (says(dir_fd, version->state, version->frozen))
-		return 0; /* by somebody else, who thaws it */
+	r = take_part(version, *dir_fd, state_fd);
+	if (r <= 0)
+		return r;
 	freezer->thaw = version->thaw;
+	freezer->dir_fd = take_fd(dir_fd);
 	freezer->state_fd = take_fd(&state_fd);
 	r = start_guardian(freezer);
 	if (r == 0)
-		r = wait_until_frozen(version, dir_fd, freezer->state_fd);
+		r = wait_until_frozen(version, freezer->dir_fd,
+				      freezer->state_fd);
 	if (r < 0)
 		(void)freeze_end(freezer, NULL);
 	return r;
@@ -206,8 +271,8 @@ static int freeze(const struct version *version, int dir_fd,
 static int freeze_by(const struct version *version, const char *cgroup,
 		     struct freezer *ret, struct shale_error *err)
 {
-	auto_fd dir_fd = open_cgroup(version, cgroup);
-	int r = dir_fd < 0 ? dir_fd : freeze(version, dir_fd, ret);
+	auto_locked_fd dir_fd = open_cgroup(version, cgroup);
+	int r = dir_fd < 0 ? dir_fd : freeze(version, &dir_fd, ret);
 
 	return r < 0 ? error_errno(err, -r, "freeze cgroup '%s'", cgroup) : 0;
 }
@@ -245,14 +310,15 @@ int freeze_end(struct freezer *freezer, struct shale_error *err)
 	int r = 0;
 
 	if (freezer->state_fd >= 0)
-		r = write_state(freezer->state_fd, freezer->thaw);
-	/* It thaws once more, which does no harm. */
+		r = let_go(freezer);
+	/* It does the same once more; till it has, nobody else begins. */
 	drop_fd(&freezer->alive_fd);
-	drop_fd(&freezer->state_fd);
 	if (freezer->guardian > 0)
 		while (waitpid(freezer->guardian, NULL, __WALL) < 0 &&
 		       errno == EINTR)
 			;
 	freezer->guardian = 0;
+	drop_locked_fd(&freezer->state_fd);
+	drop_locked_fd(&freezer->dir_fd);
 	return r < 0 ? error_errno(err, -r, "thaw the container") : 0;
 }

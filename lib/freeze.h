@@ -12,21 +12,22 @@
 
 /* A frozen cgroup, and the process that thaws it should we die. */
 struct freezer {
-	int state_fd; /* -1: nothing to thaw */
-	int alive_fd; /* closed at our end, which the guardian sees */
+	int dir_fd, state_fd; /* -1: nothing to thaw */
+	int alive_fd;	      /* closed at our end, which the guardian sees */
 	pid_t guardian;
 	const char *thaw; /* what to write */
 };
 
-#define FREEZER_INIT                           \
-	{                                      \
-		.state_fd = -1, .alive_fd = -1 \
+#define FREEZER_INIT                                         \
+	{                                                    \
+		.dir_fd = -1, .state_fd = -1, .alive_fd = -1 \
 	}
 
 /**
  * freeze_user - freeze the container that is on record as a snapshot's user
  *
- * One that is frozen already stays so when all ends.  However this process
+ * One that somebody else has frozen stays so when all ends.  Several of us may
+ * do it at once: it is thawed when the last of them ends.  However this process
  * ends, by SIGKILL too, the container is thawed: a child that waits for it
  * does so.
  *
@@ -38,7 +39,7 @@ struct freezer {
 int freeze_user(const struct record *record, struct freezer *ret,
 		struct shale_error *err);
 
-/** freeze_end - thaw it; any number of times; 0 or -errno with a sentence */
+/** freeze_end - thaw it, where we are the last; any number of times; 0 or -errno with a sentence */
 int freeze_end(struct freezer *freezer, struct shale_error *err);
 
 static inline void drop_freezer(struct freezer *freezer)

@@ -443,6 +443,87 @@ static void freeze_stops_the_container_and_thaws_it(void **state)
 		shale_commit(store, "n", "k", &freezing, &why));
 }
 
+static int begun[2], go_on[2];
+
+static int say_it_is_frozen_and_wait(struct shale_store *other)
+{
+	char byte = 'x';
+
+	(void)other;
+	return is_frozen() && write(begun[1], &byte, 1) == 1 &&
+			       read(go_on[0], &byte, 1) == 1
+		       ? 0
+		       : -EPROTO;
+}
+
+static int keep_first(void *ctx)
+{
+	struct meanwhile m = { .act = say_it_is_frozen_and_wait };
+	const struct shale_host host = { .size = sizeof(host),
+					 .abi = SHALE_PLUGIN_ABI,
+					 .ctx = &m,
+					 .cancelled = at_second };
+
+	(void)ctx;
+	return shale_commit(open_more(&host, NULL), "m", "k", &freezing, &why);
+}
+
+static struct helper first;
+
+static int let_the_first_end(struct shale_store *other)
+{
+	(void)other;
+	if (!is_frozen() || write(go_on[1], "x", 1) != 1)
+		return -EPROTO;
+	helper_wait(&first);
+	return is_frozen() ? 0 : -EPROTO;
+}
+
+static void who_ends_first_thaws_it_for_nobody_else(void **state)
+{
+	char byte;
+	pid_t pid;
+
+	(void)state;
+	needs_root();
+	pid = start_in_cgroup();
+	prepare_used_by(pid);
+	make_file(of_key("k", "fs/a"), "");
+	make_file(of_key("k", "fs/b"), "");
+	assert_int_equal(pipe2(begun, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(go_on, O_CLOEXEC), 0);
+	helper_begin(&first, keep_first, NULL);
+	assert_int_equal(read(begun[0], &byte, 1), 1);
+	assert_int_equal(keep_and(let_the_first_end, &freezing), 0);
+	assert_false(is_frozen());
+	helper_stop(&first);
+	end_in_cgroup(pid);
+	check_visits(shale_walk, "m n");
+	for (int i = 0; i < 2; i++) {
+		(void)close(begun[i]);
+		(void)close(go_on[i]);
+	}
+}
+
+static void what_somebody_else_has_frozen_stays_so(void **state)
+{
+	char path[PATH_MAX + 64];
+	pid_t pid;
+
+	(void)state;
+	needs_root();
+	pid = start_in_cgroup();
+	prepare_used_by(pid);
+	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, state_file);
+	make_file(path, frozen);
+	for (int i = 0; !is_frozen() && i < 1000; i++)
+		(void)usleep(10000);
+	assert_int_equal(keep_and(see_it_frozen, &freezing), 0);
+	assert_true(is_frozen());
+	make_file(path, *frozen == 'F' ? "THAWED" : "0");
+	end_in_cgroup(pid);
+}
+
 static int keep_and_die(void *ctx)
 {
 	(void)ctx;
@@ -497,6 +578,8 @@ int main(void)
 		TEST_IN_STORE(keep_stops_when_the_host_says_so),
 		TEST_IN_STORE(no_room_for_the_copy_changes_nothing),
 		TEST_IN_STORE(freeze_stops_the_container_and_thaws_it),
+		TEST_IN_STORE(who_ends_first_thaws_it_for_nobody_else),
+		TEST_IN_STORE(what_somebody_else_has_frozen_stays_so),
 		TEST_IN_STORE(a_container_is_thawed_when_we_are_killed),
 		TEST_IN_STORE(
 			a_process_without_a_cgroup_of_its_own_is_not_frozen),
