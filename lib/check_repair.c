@@ -123,10 +123,11 @@ static bool is_same(const struct check *c, const struct site *site)
 		there.st_ino == site->ino);
 }
 
-int repair_entry(struct check *c, void *ctx, char *ret_done,
-		 struct shale_error *err)
+/* @is_wrong: looks again under the lock; NULL: what is there is wrong. */
+static int lose_entry(struct check *c, const struct site *site,
+		      bool (*is_wrong)(const struct site *site), char *ret_done,
+		      struct shale_error *err)
 {
-	const struct site *site = ctx;
 	char where[WHERE_SIZE], lost[LOST_SIZE];
 	auto_writer writer = WRITER_INIT;
 	auto_fd lost_fd = -1;
@@ -134,7 +135,7 @@ int repair_entry(struct check *c, void *ctx, char *ret_done,
 
 	if (r == 0)
 		r = writer_begin(c->ov, &writer, err);
-	if (r == 0 && !is_same(c, site))
+	if (r == 0 && (!is_same(c, site) || (is_wrong && !is_wrong(site))))
 		return -ENOENT;
 	if (r == 0)
 		r = writer_change(&writer, err);
@@ -146,6 +147,12 @@ int repair_entry(struct check *c, void *ctx, char *ret_done,
 	if (r == 0 && site->id && *site->id)
 		cache_forget(c->ov->cache, site->room, site->id);
 	return tell_lost(r, site->entry, lost, ret_done, err);
+}
+
+int repair_entry(struct check *c, void *ctx, char *ret_done,
+		 struct shale_error *err)
+{
+	return lose_entry(c, ctx, NULL, ret_done, err);
 }
 
 static bool has_upper(const struct site *site)
@@ -336,20 +343,21 @@ static int check_unused(const struct check *c, const struct site *site,
 	return fs_fd < 0 ? 0 : inuse_check_mounted(c->ov, &record, fs_fd, err);
 }
 
+/* Another repair, and an update then, may have replaced them. */
+static bool are_torn(const struct site *site)
+{
+	auto_labels labels = NULL;
+	struct stat st;
+
+	return labels_load(site->fd, site->entry, &labels, &st) == -EUCLEAN;
+}
+
 int repair_labels(struct check *c, void *ctx, char *ret_done,
 		  struct shale_error *err)
 {
-	const struct site *site = ctx;
-	auto_labels labels = NULL;
-	struct stat st;
-	int r = check_unused(c, site, err);
+	int r = check_unused(c, ctx, err);
 
-	if (r < 0)
-		return r;
-	/* An update may have replaced them. */
-	if (labels_load(site->fd, site->entry, &labels, &st) != -EUCLEAN)
-		return -ENOENT;
-	return repair_entry(c, ctx, ret_done, err);
+	return r < 0 ? r : lose_entry(c, ctx, are_torn, ret_done, err);
 }
 
 /* Measured without the lock, built in staging/, put in place under it. */

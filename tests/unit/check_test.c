@@ -376,6 +376,40 @@ static void torn_labels_stay_while_an_overlay_is_mounted(void **state)
 	check_finds(0, "");
 }
 
+/* Holds the lock until a repair waits for it, and is quicker than that. */
+static int mend_labels(void *ctx)
+{
+	int fd = open(at("store/lock"), O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 || flock(fd, LOCK_EX) < 0 || write(*(int *)ctx, "x", 1) != 1)
+		return 1;
+	(void)usleep(300000);
+	make_link(of_name("base", "name.labels"), "{\"a\":\"b\"}");
+	(void)close(fd);
+	return 0;
+}
+
+static void labels_that_were_mended_meanwhile_stay(void **state)
+{
+	struct helper helper;
+	int locked[2];
+	char byte;
+
+	(void)state;
+	make_layer("base", NULL);
+	make_link(of_name("base", "name.labels"), "x");
+	assert_int_equal(pipe2(locked, O_CLOEXEC), 0);
+	helper_begin(&helper, mend_labels, &locked[1]);
+	assert_int_equal(read(locked[0], &byte, 1), 1);
+	check_finds(SHALE_CHECK_REPAIR, "");
+	helper_wait(&helper);
+	helper_stop(&helper);
+	check_link(of_name("base", "name.labels"), "{\"a\":\"b\"}");
+	check_finds(0, "");
+	(void)close(locked[0]);
+	(void)close(locked[1]);
+}
+
 /* ---- what does not belong ---- */
 
 static void strays_are_moved_and_none_is_lost(void **state)
@@ -949,6 +983,7 @@ int main(void)
 		TEST_IN_STORE(
 			torn_labels_stay_where_a_user_can_not_be_excluded),
 		TEST_IN_STORE(torn_labels_stay_while_an_overlay_is_mounted),
+		TEST_IN_STORE(labels_that_were_mended_meanwhile_stay),
 		TEST_IN_STORE(strays_are_moved_and_none_is_lost),
 		TEST_IN_STORE(a_name_of_255_bytes_is_moved_too),
 		TEST_IN_STORE(wrong_modes_are_mended),
