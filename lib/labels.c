@@ -168,6 +168,7 @@ int labels_merge(const char *const *old, const char *const *pairs,
 {
 	auto_labels given = NULL;
 	auto_free const char **merged = NULL;
+	bool is_all = !fields;
 	size_t n = 0;
 	int r = labels_new(pairs, &given, err);
 
@@ -175,14 +176,12 @@ int labels_merge(const char *const *old, const char *const *pairs,
 		return r;
 	for (const char *const *f = fields; f && *f; f++) {
 		if (!strcmp(*f, "labels"))
-			fields = NULL;
+			is_all = true;
 		else if (!single_field(*f))
 			return error_fail(err, EINVAL,
 					  "field '%s' can't be changed", *f);
-		if (!fields)
-			break;
 	}
-	if (!fields) {
+	if (is_all) {
 		*ret = take_ptr(&given);
 		return 0;
 	}

@@ -215,6 +215,9 @@ static void an_immutable_or_unknown_field_is_refused(void **state)
 	REFUSED(EINVAL, "parent",
 		shale_update(store, "k", PAIRS("a", "2"),
 			     PAIRS("labels.a", "parent"), &why));
+	REFUSED(EINVAL, "parent",
+		shale_update(store, "k", PAIRS("a", "2"),
+			     PAIRS("labels", "parent"), &why));
 }
 
 static void malformed_labels_are_refused(void **state)
