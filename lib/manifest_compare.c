@@ -139,19 +139,38 @@ static bool has_word(const char *words, const char *word, size_t len)
 	return false;
 }
 
-/* Names of the attributes of @a that @b has not, or with another value. */
+/* How much of "NAME=DIGEST" is the name, which may have a '=' as well. */
+static size_t name_length(const char *word, size_t len)
+{
+	const char *equals = memrchr(word, '=', len);
+
+	return equals ? (size_t)(equals - word) : len;
+}
+
+static bool has_name(const char *words, const char *name, size_t len)
+{
+	for (; *words; words += *words == ' ') {
+		size_t n = strcspn(words, " ");
+
+		if (name_length(words, n) == len && !memcmp(words, name, len))
+			return true;
+		words += n;
+	}
+	return false;
+}
+
+/* Names of the attributes of @a that @b has not; unless @by_name, also of those
+ * that it has with another value.
+ */
 static void compare_xattrs(struct growing *what, const char *a, const char *b,
 			   bool by_name)
 {
 	for (; *a; a += *a == ' ') {
-		size_t n = strcspn(a, " "), name = 0;
+		size_t n = strcspn(a, " "), name = name_length(a, n);
 		char at[XATTR_NAME_MAX + 32];
 
-		while (name < n && a[name] != '=')
-			name++;
 		(void)snprintf(at, sizeof(at), "attribute %.*s", (int)name, a);
-		if (!has_word(b, a, n) &&
-		    !(by_name && what->bytes && strstr(what->bytes, at)))
+		if (by_name ? !has_name(b, a, name) : !has_word(b, a, n))
 			add_difference(what, at);
 		a += n;
 	}

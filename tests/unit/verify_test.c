@@ -404,6 +404,25 @@ static void the_first_difference_is_the_sentence(void **state)
 		shale_verify(store, "n", NULL, NULL, &why));
 }
 
+static void each_attribute_that_differs_is_named(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_file(of_key("k", "fs/f"), "");
+	assert_int_equal(setxattr(of_key("k", "fs/f"), "user.ab", "1", 1, 0),
+			 0);
+	MUST(shale_commit(store, "n", "k", &with_manifest, &why));
+	(void)snprintf(path, sizeof(path), "%s", of_name("n", "fs/f"));
+	assert_int_equal(setxattr(path, "user.ab", "2", 1, 0), 0);
+	assert_int_equal(setxattr(path, "user.a", "1", 1, 0), 0);
+	assert_int_equal(setxattr(path, "user.ab=", "1", 1, 0), 0);
+	REFUSED(EBADMSG,
+		"it differs in attribute user.ab, attribute user.a, attribute user.ab=",
+		shale_verify(store, "n", NULL, NULL, &why));
+}
+
 static int stop(void *ctx, const struct shale_finding *finding)
 {
 	(void)finding;
@@ -442,6 +461,7 @@ int main(void)
 		TEST_IN_STORE(any_flipped_bit_of_the_manifest_is_found),
 		TEST_IN_STORE(a_changed_parent_is_found),
 		TEST_IN_STORE(the_first_difference_is_the_sentence),
+		TEST_IN_STORE(each_attribute_that_differs_is_named),
 		TEST_IN_STORE(a_callback_stops_a_verify),
 	};
 
