@@ -39,7 +39,11 @@ struct freezer {
 int freeze_user(const struct record *record, struct freezer *ret,
 		struct shale_error *err);
 
-/** freeze_end - thaw it, where we are the last; any number of times; 0 or -errno with a sentence */
+/**
+ * freeze_end - thaw it, where we are the last; any number of times
+ *
+ * Return: 0, or a negative errno with a sentence.
+ */
 int freeze_end(struct freezer *freezer, struct shale_error *err);
 
 static inline void drop_freezer(struct freezer *freezer)
