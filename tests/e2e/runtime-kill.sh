@@ -165,7 +165,9 @@ for ((ms = 0; ms < 100; ms += pause)); do
 	limited "$shale_runtime" --shale-runtime-path "$T/runc-dies" \
 		--shale-root "$S" --root "$T/runc" \
 		create --bundle "$B" kill </dev/null >/dev/null 2>&1
+	# Killed late, it leaves a container, which has to keep its root.
 	[ -z "$(records)$(mounts_below "$T")" ] ||
+		runc --root "$T/runc" state kill >/dev/null 2>&1 ||
 		bad="$bad $ms: record or mount"
 	recover 0
 	recover 1
@@ -174,7 +176,7 @@ for ((ms = 0; ms < 100; ms += pause)); do
 		clear_up
 	}
 done
-is "$bad" '' 'the runtime is killed: nothing is left'
+is "$bad" '' 'the runtime is killed: nothing is left of no container'
 
 ok 'cleanup' on_store cleanup
 is "$(find "$S/staging" "$S/trash" -mindepth 1)" '' \
