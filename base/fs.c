@@ -9,6 +9,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -45,6 +46,20 @@ int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 	if (fd < 0)
 		return errno == ENOSYS ? -ENOTSUP : -errno;
 	return (int)fd;
+}
+
+int fs_flock(int fd, int how, int tries)
+{
+	const struct timespec pause = { 0, 1000000 };
+
+	for (int try = 0; flock(fd, how | LOCK_NB) < 0; try++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		if (try == tries)
+			return -ETIMEDOUT;
+		(void)nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 int fs_read_link(int dir_fd, const char *name, char *ret)

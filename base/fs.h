@@ -31,6 +31,17 @@ int fs_open_in_root(int root_fd, const char *path, uint64_t flags,
 		    uint64_t resolve);
 
 /**
+ * fs_flock - flock(2) that is tried for a while
+ * @tries: so many more, a millisecond apart
+ *
+ * Makes only such calls as a signal handler may make.
+ *
+ * Return: 0, -ETIMEDOUT (somebody has it all the time), or another negative
+ *         errno.
+ */
+int fs_flock(int fd, int how, int tries);
+
+/**
  * fs_read_link - read a symlink's whole target
  * @ret: FS_LINK_SIZE bytes, NUL-terminated
  *

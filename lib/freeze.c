@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fs.h"
 #include "inuse.h"
 #include "scope.h"
 
@@ -121,26 +122,13 @@ static int write_state(int fd, const char *text)
 	return pwrite(fd, text, strlen(text), 0) < 0 ? -errno : 0;
 }
 
-/* The flocks are held for moments, unless their holder is stopped. */
-static int lock_patiently(int fd, int how)
-{
-	const struct timespec pause = { 0, FREEZE_PAUSE_NS };
-
-	for (int try = 0; flock(fd, how | LOCK_NB) < 0; try++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (try == FREEZE_TRIES)
-			return -ETIMEDOUT;
-		(void)nanosleep(&pause, NULL);
-	}
-	return 0;
-}
-
 /* Thaws where nobody else wants it frozen. */
 static int let_go(const struct freezer *freezer)
 {
-	/* To thaw too early is better than never. */
-	(void)lock_patiently(freezer->dir_fd, LOCK_EX);
+	/* Held for moments, unless its holder is stopped; and to thaw too early
+	 * is better than never.
+	 */
+	(void)fs_flock(freezer->dir_fd, LOCK_EX, FREEZE_TRIES);
 	if (flock(freezer->state_fd, LOCK_EX | LOCK_NB) < 0 &&
 	    errno == EWOULDBLOCK)
 		return 0;
@@ -231,7 +219,7 @@ static int wait_until_frozen(const struct version *version, int dir_fd,
 /* 1: it is to be frozen and thawed by us; 0: somebody else has, and thaws it. */
 static int take_part(const struct version *version, int dir_fd, int state_fd)
 {
-	int r = lock_patiently(dir_fd, LOCK_EX);
+	int r = fs_flock(dir_fd, LOCK_EX, FREEZE_TRIES);
 	bool is_alone;
 
 	if (r < 0)
@@ -239,7 +227,7 @@ static int take_part(const struct version *version, int dir_fd, int state_fd)
 	is_alone = flock(state_fd, LOCK_EX | LOCK_NB) == 0;
 	if (is_alone && says(dir_fd, version->state, version->frozen))
 		return 0;
-	r = lock_patiently(state_fd, LOCK_SH);
+	r = fs_flock(state_fd, LOCK_SH, FREEZE_TRIES);
 	(void)flock(dir_fd, LOCK_UN);
 	return r < 0 ? r : 1;
 }

@@ -13,10 +13,10 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "error.h"
+#include "fs.h"
 #include "holders.h"
 #include "labels.h"
 #include "probe.h"
@@ -141,25 +141,10 @@ int inuse_check_unnamed(const struct overlay *ov, const struct record *record,
 	return inuse_check_mounted(ov, record, fs_fd, err);
 }
 
-#define LOCK_TRIES 20
-#define LOCK_PAUSE_NS 1000000
-
 /* A check or a cleanup holds it for microseconds: only a commit, a removal, or
  * a mount of many layers outlasts this.
  */
-static int lock_patiently(int fd, int how)
-{
-	const struct timespec pause = { 0, LOCK_PAUSE_NS };
-
-	for (int try = 0; flock(fd, how | LOCK_NB) < 0; try++) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return -errno;
-		if (try == LOCK_TRIES)
-			return -EBUSY;
-		(void)nanosleep(&pause, NULL);
-	}
-	return 0;
-}
+#define LOCK_TRIES 20
 
 int inuse_lock(const struct overlay *ov, const struct record *record, int how,
 	       int *ret_fd, struct shale_error *err)
@@ -175,8 +160,8 @@ int inuse_lock(const struct overlay *ov, const struct record *record, int how,
 	if (fd < 0)
 		return error_errno(err, errno, "open '%s/active/%s'",
 				   ov->root_path, record->id);
-	r = lock_patiently(fd, how);
-	if (r == -EBUSY)
+	r = fs_flock(fd, how, LOCK_TRIES);
+	if (r == -ETIMEDOUT)
 		return error_fail(
 			err, EBUSY,
 			"a commit, a removal or a mount of it is under way");

@@ -707,18 +707,23 @@ static void a_lost_work_is_made_anew(void **state)
 	check_finds(0, "");
 }
 
-/* What its readers refuse, check has to name. */
-static void a_fact_that_a_label_wants_is_looked_for(void **state)
+static void prepare_volatile(const char *key)
 {
-	static const char other_boot[] = "00000000-0000-4000-8000-000000000000";
 	static const char *const labels[] = { SHALE_LABEL_VOLATILE, "true",
 					      NULL };
 	const struct shale_opts opts = { .size = sizeof(opts),
 					 .labels = labels };
 
+	MUST(shale_prepare(store, key, "base", &opts, &why));
+}
+
+/* What its readers refuse, check has to name. */
+static void a_fact_that_a_label_wants_is_looked_for(void **state)
+{
+	static const char other_boot[] = "00000000-0000-4000-8000-000000000000";
 	(void)state;
 	make_layer("base", NULL);
-	MUST(shale_prepare(store, "k", "base", &opts, &why));
+	prepare_volatile("k");
 	MUST(shale_prepare(store, "upper", NULL, NULL, &why));
 	check_finds(0, "");
 	make_link(of_key("upper", "key.labels"),
@@ -740,14 +745,9 @@ static void a_fact_that_a_label_wants_is_looked_for(void **state)
 /* Or what was written in this boot would be called incomplete. */
 static void a_boot_that_can_not_be_known_is_an_error(void **state)
 {
-	static const char *const labels[] = { SHALE_LABEL_VOLATILE, "true",
-					      NULL };
-	const struct shale_opts opts = { .size = sizeof(opts),
-					 .labels = labels };
-
 	(void)state;
 	make_layer("base", NULL);
-	MUST(shale_prepare(store, "k", "base", &opts, &why));
+	prepare_volatile("k");
 	knows_boot = false;
 	REFUSED(EMFILE, "boot id", shale_check(store, 0, NULL, NULL, &why));
 	knows_boot = true;
