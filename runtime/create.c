@@ -36,6 +36,7 @@
  * @dir:       of the bundle, without links
  * @target_fd: the bundle's rootfs, flocked
  * @target:    its path
+ * @is_left:   there is a mount that could not be undone
  */
 struct creation {
 	const struct call *call;
@@ -46,6 +47,7 @@ struct creation {
 	char target[PATH_MAX];
 	struct mounted mounted;
 	enum claimed claimed;
+	bool is_left;
 };
 
 static void drop_creation(struct creation *c)
@@ -323,6 +325,8 @@ static int give_root(struct creation *c, struct shale_store *store,
 	if (mounted_unmount(&c->mounted, &done, NULL) == 0 &&
 	    (done || reap_wait_unmounted(store, &c->mounted, NULL) == 0))
 		door_unclaim(store, c->mounted.key, c->claimed);
+	else
+		c->is_left = true;
 	return r;
 }
 
@@ -420,7 +424,7 @@ int door_create(const struct call *call, struct ending *ret,
 		r = with_store(&c, give_root, err);
 	drop_fd(&c.target_fd);
 	if (r < 0) {
-		if (c.mounted.is_certified)
+		if (c.mounted.is_certified && !c.is_left)
 			(void)mounted_remove(&c.mounted, NULL);
 		return r;
 	}

@@ -142,6 +142,15 @@ calls >"$T/calls"
 runc_below delete --force kill
 killed_at_each "run --detach --bundle $B" true "$(step_of 6)"
 
+# ---- what can't be undone ----
+traced -e inject=renameat:error=ENOSPC -e inject=umount2:error=EPERM -- \
+	create --bundle "$B" kill
+is "$?$(on_target)" 1overlay 'a create that fails, and its unmount as well'
+is "$(records | wc -l)" 1 'what stays mounted stays on record'
+recover 1
+is "$(left)" '' 'and cleanup takes it away'
+clear_up
+
 # ---- the real runtime ----
 # One that dies after so many milliseconds.
 cat >"$T/runc-dies" <<'END'
