@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -66,7 +65,7 @@ static int usage_error(const char *what, const char *word)
 /* What a runtime leaves open would outlive its own care. */
 static void leave_the_caller(void)
 {
-	(void)syscall(SYS_close_range, 3U, ~0U, 0U);
+	closefrom(3);
 	(void)umask(022);
 }
 

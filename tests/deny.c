@@ -37,6 +37,7 @@ static const struct {
 	uint32_t number;
 } calls[] = {
 	{ "clone3", SYS_clone3 },
+	{ "close_range", SYS_close_range },
 	{ "fsopen", SYS_fsopen },
 	{ "fsconfig", SYS_fsconfig },
 	{ "fsmount", SYS_fsmount },

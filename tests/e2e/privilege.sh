@@ -29,22 +29,24 @@ field()
 # is_confined: that is the last thing it does before it reads
 is_confined()
 {
-	[ "$(field Seccomp)" = 2 ]
+	[ "$(field NoNewPrivs)$(field Seccomp)" = 12 ]
 }
 
-# hold STAGE: start a hook that waits for its standard input, as $held.  A
-# group of its own shows who owns its files in procfs, a descriptor, an
-# environment and a umask what it takes from its caller.
+# hold STAGE [COMMAND...]: start a hook, by the command, that waits for its
+# standard input, as $held.  A group of its own shows who owns its files in
+# procfs, a descriptor, an environment and a umask what it takes from its
+# caller.
 hold()
 {
-	local n
+	local n stage=$1
+	shift
 	exec 9<>"$T/fifo"
 	(
 		exec 7</dev/null 8</etc/passwd 0<"$T/fifo" 9>&-
 		umask 0
 		cd "$T" && exec setpriv --regid 12345 --clear-groups \
 			--inh-caps +chown --ambient-caps +chown \
-			"$hook" --root "$S" "$1"
+			"$@" "$hook" --root "$S" "$stage"
 	) >/dev/null 2>&1 &
 	held=$!
 	for ((n = 0; n < 200; n++)); do
@@ -100,6 +102,17 @@ for stage in precreate prestart createRuntime createContainer poststop; do
 	fi
 	let_go
 done
+
+# Linux before 5.9 closes no range of them.
+deny=$(dirname "$STAGE")/deny
+label='without close_range: the standard streams alone'
+if [ -x "$deny" ] && "$deny" close_range true; then
+	hold prestart "$deny" close_range
+	is "$(find "/proc/$held/fd" -type l -printf '%f ')" '0 1 2 ' "$label"
+	let_go
+else
+	skip "$label: filters of system calls do not work here"
+fi
 
 # ---- from inside ----
 
