@@ -75,11 +75,13 @@ static int read_line(struct map *map, char *line, const char *user,
 static int read_ranges(struct map *map, uid_t id, const char *user)
 {
 	auto_file file = fopen(map->file, "re");
-	char uid[16], line[256];
+	auto_free char *line = NULL;
+	size_t size = 0;
+	char uid[16];
 	int r = map_add(map, id, 1);
 
 	(void)snprintf(uid, sizeof(uid), "%u", (unsigned int)getuid());
-	while (r == 0 && file && fgets(line, sizeof(line), file))
+	while (r == 0 && file && getline(&line, &size, file) > 0)
 		r = read_line(map, line, user, uid);
 	return r;
 }
@@ -208,7 +210,8 @@ static bool is_in_path(const char *program)
 	while (rest && (dir = strsep(&rest, ":")) != NULL) {
 		auto_free char *file = NULL;
 
-		if (asprintf(&file, "%s/%s", dir, program) < 0)
+		/* An empty word is the directory one is in, as for execvp. */
+		if (asprintf(&file, "%s/%s", *dir ? dir : ".", program) < 0)
 			file = NULL;
 		else if (access(file, X_OK) == 0)
 			return true;
