@@ -148,7 +148,7 @@ typedef int repair_fn(struct check *c, void *ctx, char *ret_done,
 repair_fn repair_entry;	 /* struct site: to lost+found/ */
 repair_fn repair_labels; /* struct site: likewise, if nobody uses it */
 repair_fn repair_uncertified, repair_leftovers, repair_usage, repair_work,
-	repair_place;	 /* struct site */
-repair_fn repair_access; /* struct access */
+	repair_place, repair_lock; /* struct site */
+repair_fn repair_access;	   /* struct access */
 
 #endif

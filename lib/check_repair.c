@@ -19,6 +19,7 @@
 #include "children.h"
 #include "cleaning.h"
 #include "error.h"
+#include "format.h"
 #include "fs.h"
 #include "inuse.h"
 #include "labels.h"
@@ -186,6 +187,30 @@ static int lose_directory(struct check *c, const struct site *site,
 	return tell_lost(r, site->id, lost, ret_done, err);
 }
 
+/* ---- whether it is mounted ---- */
+
+/* Else it is bound, or committed, or its files are in another directory. */
+static bool is_upper(const struct check *c, const struct site *site)
+{
+	return site->room == ROOM_ACTIVE && site->kind == SHALE_KIND_ACTIVE &&
+	       *site->parent_id && !has_upper(site) &&
+	       !c->ov->driver->is_copying;
+}
+
+static int check_unmounted(const struct check *c, const struct site *site,
+			   struct shale_error *err)
+{
+	struct record record = { .kind = site->kind };
+	auto_fd fs_fd = openat(site->fd, "fs",
+			       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fs_fd < 0 || !is_upper(c, site))
+		return 0;
+	(void)stpcpy(record.id, site->id);
+	(void)stpcpy(record.parent_id, site->parent_id);
+	return inuse_check_mounted(c->ov, &record, fs_fd, err);
+}
+
 /* ---- what nothing certifies ---- */
 
 static bool is_empty_dir(int dir_fd, const char *name)
@@ -304,6 +329,9 @@ int repair_place(struct check *c, void *ctx, char *ret_done,
 		return error_fail(err, EBUSY,
 				  "it has children: restore its fact '%s'",
 				  record_kind_fact(site->kind));
+	/* Mount tables have the upper by the path that it had. */
+	if (r == 0)
+		r = check_unmounted(c, site, err);
 	if (r == 0)
 		r = open_lost(c->ov, &lost_fd, err);
 	if (r == 0)
@@ -327,20 +355,12 @@ int repair_place(struct check *c, void *ctx, char *ret_done,
 static int check_unused(const struct check *c, const struct site *site,
 			struct shale_error *err)
 {
-	struct record record = { .kind = site->kind };
-	auto_fd fs_fd = -1;
-
 	if (site->room == ROOM_SNAPSHOTS)
 		return 0;
-	if (site->kind != SHALE_KIND_ACTIVE || !*site->parent_id ||
-	    has_upper(site) || c->ov->driver->is_copying)
+	if (!is_upper(c, site))
 		return error_fail(err, EBUSY,
 				  "whether somebody uses it can't be known");
-	(void)stpcpy(record.id, site->id);
-	(void)stpcpy(record.parent_id, site->parent_id);
-	fs_fd = openat(site->fd, "fs",
-		       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return fs_fd < 0 ? 0 : inuse_check_mounted(c->ov, &record, fs_fd, err);
+	return check_unmounted(c, site, err);
 }
 
 /* Another repair, and an update then, may have replaced them. */
@@ -360,6 +380,25 @@ int repair_labels(struct check *c, void *ctx, char *ret_done,
 	return r < 0 ? r : lose_entry(c, ctx, are_torn, ret_done, err);
 }
 
+/* What is no link holds something, and the new one would take its place. */
+static int lose_no_link(const struct site *site, int lost_fd,
+			struct shale_error *err)
+{
+	char where[WHERE_SIZE], lost[LOST_SIZE];
+	struct stat st;
+	int r;
+
+	if (fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    S_ISLNK(st.st_mode))
+		return 0;
+	where_of(site, where);
+	r = rename_lost(site->fd, site->entry, lost_fd, where, site->entry,
+			lost);
+	return r < 0 ? error_errno(err, -r, "move '%s' to " LOST_FOUND,
+				   site->entry)
+		     : 0;
+}
+
 /* Measured without the lock, built in staging/, put in place under it. */
 int repair_usage(struct check *c, void *ctx, char *ret_done,
 		 struct shale_error *err)
@@ -368,6 +407,7 @@ int repair_usage(struct check *c, void *ctx, char *ret_done,
 	auto_staged staged = STAGED_INIT;
 	auto_writer writer = WRITER_INIT;
 	struct usage usage;
+	auto_fd lost_fd = -1;
 	auto_fd fs_fd = openat(site->fd, "fs",
 			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int r = fs_fd < 0 ? -errno : usage_measure(c->ov, fs_fd, &usage);
@@ -380,11 +420,15 @@ int repair_usage(struct check *c, void *ctx, char *ret_done,
 	r = usage_store(staged.fd, &usage);
 	if (r < 0)
 		return error_errno(err, -r, "write its usage");
-	r = writer_begin(c->ov, &writer, err);
+	r = open_lost(c->ov, &lost_fd, err);
+	if (r == 0)
+		r = writer_begin(c->ov, &writer, err);
 	if (r == 0 && !is_same(c, site))
 		r = -ENOENT;
 	if (r == 0)
 		r = writer_change(&writer, err);
+	if (r == 0)
+		r = lose_no_link(site, lost_fd, err);
 	if (r == 0 && renameat(staged.fd, "usage", site->fd, "usage") < 0)
 		r = error_errno(err, errno, "put its usage in place");
 	writer_end(&writer); /* before what is staged is deleted */
@@ -429,6 +473,36 @@ int repair_work(struct check *c, void *ctx, char *ret_done,
 		return error_errno(err, -r, "create 'work'");
 	if (!*ret_done)
 		(void)stpcpy(ret_done, "made anew");
+	return 0;
+}
+
+/* ---- the lock ---- */
+
+/* Nobody can have this one, so those who mend it exclude each other. */
+int repair_lock(struct check *c, void *ctx, char *ret_done,
+		struct shale_error *err)
+{
+	const struct site *site = ctx;
+	char lost[LOST_SIZE];
+	auto_locked_fd lost_fd = -1;
+	struct stat st;
+	int r = open_lost(c->ov, &lost_fd, err);
+
+	if (r < 0)
+		return r;
+	if (flock(lost_fd, LOCK_EX) < 0)
+		return error_errno(err, errno, "lock '" LOST_FOUND "'");
+	if (fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    !S_ISREG(st.st_mode))
+		r = rename_lost(site->fd, site->entry, lost_fd, "", site->entry,
+				lost);
+	if (r < 0)
+		return error_errno(err, -r, "move '%s' to " LOST_FOUND,
+				   site->entry);
+	r = format_make_lock(c->ov);
+	if (r < 0)
+		return error_errno(err, -r, "create 'lock'");
+	(void)stpcpy(ret_done, "made anew");
 	return 0;
 }
 

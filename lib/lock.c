@@ -127,7 +127,7 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 	if (r == -ETIMEDOUT)
 		return r;
 	/* Not ENOENT, by which callers understand that a snapshot is gone. */
-	if (r == -ENOENT)
+	if (r == -ENOENT || r == -EISDIR || r == -ELOOP)
 		return error_fail(
 			err, EUCLEAN,
 			"the file '%s/lock' is lost: 'shale check --repair' makes it anew",

@@ -18,7 +18,6 @@
 #include "check.h"
 #include "cleaning.h"
 #include "error.h"
-#include "format.h"
 #include "lock.h"
 #include "scope.h"
 
@@ -124,19 +123,14 @@ int check_each_name(struct check *c, int dir_fd, const char *what,
 	return r;
 }
 
-static bool is_there(int dir_fd, const char *name)
+/* As in st_mode; 0 where nothing is there. */
+static mode_t type_of(int dir_fd, const char *name)
 {
 	struct stat st;
 
-	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static bool is_dir(int dir_fd, const char *name)
-{
-	struct stat st;
-
-	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISDIR(st.st_mode);
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+		       ? st.st_mode & S_IFMT
+		       : 0;
 }
 
 /* ---- the root ---- */
@@ -145,10 +139,10 @@ static const struct {
 	const char *name;
 	mode_t mode;
 } members[] = {
-	{ "active", 0700 },	{ "format", 0 /* a link */ },
-	{ "mapped", 0700 },	{ "lock", 0600 },
-	{ "lost+found", 0700 }, { "snapshots", 0700 },
-	{ "staging", 0700 },	{ "trash", 0700 },
+	{ "active", S_IFDIR | 0700 },	  { "format", S_IFLNK },
+	{ "mapped", S_IFDIR | 0700 },	  { "lock", S_IFREG | 0600 },
+	{ "lost+found", S_IFDIR | 0700 }, { "snapshots", S_IFDIR | 0700 },
+	{ "staging", S_IFDIR | 0700 },	  { "trash", S_IFDIR | 0700 },
 };
 
 int check_access(struct check *c, struct access *access, const char *name,
@@ -208,39 +202,33 @@ static int check_member(struct check *c, void *ctx, int dir_fd,
 	};
 
 	(void)ctx;
-	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
-		if (!strcmp(name, members[i].name) &&
-		    (members[i].mode != 0700 || is_dir(dir_fd, name)))
-			return members[i].mode
-				       ? check_root_access(c, name,
-							   members[i].mode)
-				       : 0;
-	return check_found(c, &stray);
-}
+	for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++) {
+		const mode_t mode = members[i].mode;
 
-static int repair_lock(struct check *c, void *ctx, char *ret_done,
-		       struct shale_error *err)
-{
-	int r = format_make_lock(c->ov);
-
-	(void)ctx;
-	if (r < 0)
-		return error_errno(err, -r, "create 'lock'");
-	(void)stpcpy(ret_done, "made anew");
-	return 0;
+		if (strcmp(name, members[i].name) != 0 ||
+		    type_of(dir_fd, name) != (mode & S_IFMT))
+			continue;
+		return S_ISLNK(mode) ? 0
+				     : check_root_access(c, name, mode & 07777);
+	}
+	/* What is no lock is told of, and mended, as if there were none. */
+	return strcmp(name, "lock") != 0 ? check_found(c, &stray) : 0;
 }
 
 static int check_lock(struct check *c)
 {
-	static const struct trouble lost = {
+	struct site site = { .entry = "lock", .fd = c->ov->root_fd };
+	const struct trouble lost = {
 		.kind = "lock",
 		.path = "lock",
 		.what = "the file is lost, and nobody can change the store",
 		.remedy = "'shale check --repair' makes it anew",
 		.repair = repair_lock,
+		.ctx = &site,
 	};
 
-	return is_there(c->ov->root_fd, "lock") ? 0 : check_found(c, &lost);
+	return S_ISREG(type_of(site.fd, site.entry)) ? 0
+						     : check_found(c, &lost);
 }
 
 static int repair_generation(struct check *c, void *ctx, char *ret_done,
@@ -271,7 +259,8 @@ static int check_generation(struct check *c)
 			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	bool is_odd;
 
-	if (fd < 0 || flock(fd, LOCK_SH | LOCK_NB) < 0)
+	if (fd < 0 || !S_ISREG(type_of(c->ov->root_fd, "lock")) ||
+	    flock(fd, LOCK_SH | LOCK_NB) < 0)
 		return 0;
 	is_odd = (generation_read_fd(fd) & 1) != 0;
 	(void)flock(fd, LOCK_UN);
@@ -347,7 +336,7 @@ static bool is_fresh(int dir_fd, const char *name)
 bool check_is_left(int dir_fd, const char *name)
 {
 	return !is_fresh(dir_fd, name) && !is_held(dir_fd, name) &&
-	       is_there(dir_fd, name);
+	       type_of(dir_fd, name);
 }
 
 static int check_leftover(struct check *c, int dir_fd, const char *name,

@@ -677,6 +677,27 @@ static void a_lost_or_torn_usage_is_measured_anew(void **state)
 	check_finds(0, "");
 }
 
+static void what_stands_for_a_usage_is_kept(void **state)
+{
+	struct shale_usage usage = { .size = sizeof(usage) };
+
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", NULL);
+	delete_path(of_name("1", "usage"));
+	make_dir(of_name("1", "usage"));
+	make_file(of_name("1", "usage/file"), "");
+	delete_path(of_name("2", "usage"));
+	make_file(of_name("2", "usage"), "");
+	check_finds(SHALE_CHECK_REPAIR, lines("!usage snapshots/%s/usage\n"
+					      "!usage snapshots/%s/usage\n",
+					      id("1"), id("2")));
+	check_list(at("store/lost+found/snapshots-%s-usage", id("1")), "file");
+	MUST(shale_usage(store, "1", &usage, &why));
+	MUST(shale_usage(store, "2", &usage, &why));
+	check_finds(0, "");
+}
+
 static void lost_files_are_named_and_can_not_be_mended(void **state)
 {
 	(void)state;
@@ -806,6 +827,33 @@ static void a_mount_whose_key_is_gone_is_named(void **state)
 		    lines("mount-without-key active/%s/fs\n", id("k")));
 	REFUSED(EUCLEAN, "mnt dir'", shale_check(store, 0, NULL, NULL, &why));
 	MUST(shale_unmount(target, &why));
+	check_finds(0, "");
+}
+
+/* The kernel goes on with the directory, and the mount table with its path. */
+static void a_renamed_active_that_is_mounted_stays(void **state)
+{
+	char from[PATH_MAX], to[PATH_MAX], target[PATH_MAX];
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
+	make_dir(target);
+	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	(void)snprintf(from, sizeof(from), "%s",
+		       at("store/active/%s", id("k")));
+	(void)snprintf(to, sizeof(to), "%s", at("store/active/%s", id("l")));
+	assert_int_equal(rename(from, to), 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("id-mismatch active/%s/key\n"
+			  "mount-without-key active/%s/fs\n",
+			  id("l"), id("k")));
+	MUST(shale_unmount(target, &why));
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("!id-mismatch active/%s/key\n", id("l")));
+	assert_int_equal(kind_of("k"), SHALE_KIND_ACTIVE);
 	check_finds(0, "");
 }
 
@@ -997,6 +1045,7 @@ int main(void)
 		TEST_IN_STORE(what_commits_left_is_removed),
 		TEST_IN_STORE(a_commit_under_way_is_no_finding),
 		TEST_IN_STORE(a_lost_or_torn_usage_is_measured_anew),
+		TEST_IN_STORE(what_stands_for_a_usage_is_kept),
 		TEST_IN_STORE(lost_files_are_named_and_can_not_be_mended),
 		TEST_IN_STORE(a_lost_work_is_made_anew),
 		TEST_IN_STORE(a_fact_that_a_label_wants_is_looked_for),
@@ -1004,6 +1053,7 @@ int main(void)
 		TEST_IN_STORE(a_torn_mapping_is_named),
 		TEST_IN_STORE(an_odd_generation_is_made_even),
 		TEST_IN_STORE(a_mount_whose_key_is_gone_is_named),
+		TEST_IN_STORE(a_renamed_active_that_is_mounted_stays),
 		TEST_IN_STORE(a_mount_in_a_store_with_a_backslash_is_named),
 		TEST_IN_STORE(a_mapped_mount_whose_key_is_gone_is_named),
 		TEST_IN_STORE(an_upper_that_is_mounted_twice_is_named),

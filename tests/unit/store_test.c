@@ -285,6 +285,33 @@ static void a_lost_lock_stops_writers_alone_and_is_made_anew(void **state)
 	MUST(shale_prepare(store, "l", NULL, NULL, &why));
 }
 
+static void what_stands_for_the_lock_is_kept_and_it_is_made_anew(void **state)
+{
+	struct shale_store *now;
+
+	(void)state;
+	delete_path(at("store/lock"));
+	make_dir(at("store/lock"));
+	make_file(at("store/lock/file"), "");
+	now = open_more(NULL, NULL);
+	REFUSED(EUCLEAN, "lock' is lost: 'shale check --repair'",
+		shale_prepare(now, "k", NULL, NULL, &why));
+	REFUSED(EUCLEAN, "'lock': the file is lost",
+		shale_check(now, 0, NULL, NULL, &why));
+	MUST(shale_check(now, SHALE_CHECK_REPAIR, see_finding, NULL, &why));
+	check_list(at("store/lost+found/lock"), "file");
+	MUST(shale_prepare(now, "k", NULL, NULL, &why));
+	delete_path(at("store/lock"));
+	make_link(at("store/lock"), "nowhere");
+	now = open_more(NULL, NULL);
+	MUST(shale_exists(now, "k", &why));
+	REFUSED(EUCLEAN, "lock' is lost", shale_remove(now, "k", &why));
+	MUST(shale_check(now, SHALE_CHECK_REPAIR, see_finding, NULL, &why));
+	check_list(at("store/lost+found"), "lock lock.1");
+	MUST(shale_remove(now, "k", &why));
+	MUST(shale_check(now, 0, NULL, NULL, &why));
+}
+
 static void a_refused_root_is_not_left_behind(void **state)
 {
 	static const char *const nonsense[] = { "create", "yes", "nonsense",
@@ -503,6 +530,8 @@ int main(void)
 		TEST_IN_DIR(a_creator_killed_at_any_moment_leaves_no_wreck),
 		TEST_IN_DIR(overlay_is_refused_by_its_name),
 		TEST_IN_STORE(a_lost_lock_stops_writers_alone_and_is_made_anew),
+		TEST_IN_STORE(
+			what_stands_for_the_lock_is_kept_and_it_is_made_anew),
 		TEST_IN_DIR(a_refused_root_is_not_left_behind),
 		TEST_IN_STORE(unknown_settings_are_refused_by_name),
 		TEST_IN_STORE(malformed_settings_are_refused_by_name),
