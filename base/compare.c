@@ -293,15 +293,16 @@ static int leave(void *ctx, const struct fs_entry *entry, int fd)
 	return 0;
 }
 
-static void fail_to_enter(void *ctx, const struct fs_entry *entry, int r)
+static int fail_to_read(void *ctx, const struct fs_entry *entry, int fd, int r)
 {
-	(void)fail(ctx, entry, r);
+	(void)fd;
+	return fail(ctx, entry, r);
 }
 
 static int compare_all(struct comparison *c, int a_fd)
 {
 	static const struct fs_visitor visitor = { enter, visit, leave,
-						   fail_to_enter };
+						   fail_to_read };
 	const struct fs_entry root = { a_fd, ".", NULL };
 	int r = fs_walk_live(a_fd, &visitor, c);
 

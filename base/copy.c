@@ -388,9 +388,10 @@ static int leave(void *ctx, const struct fs_entry *entry, int fd)
 	return 0;
 }
 
-static void fail_to_enter(void *ctx, const struct fs_entry *entry, int r)
+static int fail_to_read(void *ctx, const struct fs_entry *entry, int fd, int r)
 {
-	(void)fail(ctx, r, entry);
+	(void)fd;
+	return fail(ctx, r, entry);
 }
 
 /* The directory of kept links must not stay in the copy. */
@@ -408,7 +409,7 @@ static int end_links(struct copy *copy)
 static int copy_once(struct copy *copy, int from_fd)
 {
 	static const struct fs_visitor visitor = { enter, visit, leave,
-						   fail_to_enter };
+						   fail_to_read };
 	int r, ended;
 
 	copy->to_fd =

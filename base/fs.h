@@ -92,14 +92,15 @@ int fs_walk(int dir_fd, int (*visit)(void *ctx, const struct fs_entry *entry),
  * @visit: whatever else; FS_IS_DIR where it turned out to be a directory, to
  *         have it entered; a mount point is visited with its `st`
  * @leave: the directory again, after what is in it
- * @fail:  tells of a directory that can't be opened, before the walk ends
+ * @fail:  a directory that can't be opened (@fd is -1) or, after @enter, not be
+ *         read; 0 where the walk is to go on without what is in it
  * Any other result than 0 stops the walk and is returned.
  */
 struct fs_visitor {
 	int (*enter)(void *ctx, const struct fs_entry *entry, int fd);
 	int (*visit)(void *ctx, const struct fs_entry *entry);
 	int (*leave)(void *ctx, const struct fs_entry *entry, int fd);
-	void (*fail)(void *ctx, const struct fs_entry *entry, int r);
+	int (*fail)(void *ctx, const struct fs_entry *entry, int fd, int r);
 };
 
 #define FS_IS_DIR 1

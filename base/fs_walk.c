@@ -245,6 +245,19 @@ static int push(struct walk *walk, int fd, const struct stat *st)
 	return walk->live ? frame_list(frame) : frame_scan(walk, frame);
 }
 
+/* Names of which some are missing are in no order. */
+static int push_live(struct walk *walk, const struct fs_entry *entry, int fd,
+		     const struct stat *st)
+{
+	const size_t depth = walk->depth;
+	int r = push(walk, fd, st);
+
+	if (r == 0 || walk->depth == depth) /* no memory */
+		return r;
+	walk->frames[walk->depth - 1].used = 0;
+	return walk->live->fail(walk->ctx, entry, fd, r);
+}
+
 static int open_subdir(const struct walk *walk, int dir_fd, const char *name)
 {
 	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
@@ -292,7 +305,7 @@ static int enter(struct walk *walk, const char *name)
 	if (fd == -ENOTDIR || fd == -ELOOP)
 		return visit_replaced(walk, frame->fd, name);
 	if (fd < 0 && walk->live)
-		walk->live->fail(walk->ctx, &entry, fd);
+		return walk->live->fail(walk->ctx, &entry, -1, fd);
 	if (fd < 0)
 		return fd;
 	if (fstat(fd, &st) < 0)
@@ -301,12 +314,10 @@ static int enter(struct walk *walk, const char *name)
 		entry.st = &st;
 		return visit_other(walk, &entry);
 	}
-	if (walk->live) {
-		r = walk->live->enter(walk->ctx, &entry, fd);
-		if (r != 0)
-			return r;
-	}
-	return push(walk, take_fd(&fd), &st);
+	if (!walk->live)
+		return push(walk, take_fd(&fd), &st);
+	r = walk->live->enter(walk->ctx, &entry, fd);
+	return r == 0 ? push_live(walk, &entry, take_fd(&fd), &st) : r;
 }
 
 /* The next name of the top frame, as what it was when that was read. */

@@ -121,10 +121,7 @@ static void compare_value(struct growing *what, char type, const char *a,
 	if (type == 'f' && a_rest && b_rest &&
 	    (a_rest - a != b_rest - b || memcmp(a, b, (size_t)(a_rest - a))))
 		add_difference(what, "size");
-	if (b_rest && !strncmp(b_rest, ":unreadable", 11))
-		add_difference(what, "content, which can't be read");
-	else
-		add_difference(what, value_name(type));
+	add_difference(what, value_name(type));
 }
 
 static bool has_word(const char *words, const char *word, size_t len)
@@ -179,6 +176,7 @@ static void compare_xattrs(struct growing *what, const char *a, const char *b,
 static int compare_lines(struct comparing *c, const char *path, const char *old,
 			 const char *new)
 {
+	const bool is_relinked = (*old == 'h') != (*new == 'h');
 	auto_free char *sentence = NULL;
 	struct growing what = { NULL, 0, 0, false };
 	size_t old_len, new_len;
@@ -186,10 +184,15 @@ static int compare_lines(struct comparing *c, const char *path, const char *old,
 
 	if (!strcmp(old, new))
 		return 0;
+	/* The line of a hard link is without what its first name has. */
+	if (is_relinked)
+		add_difference(&what, value_name('h'));
 	for (int i = 0; i < COLUMNS; i++) {
 		const char *a = column(old, i, &old_len);
 		const char *b = column(new, i, &new_len);
 
+		if (is_relinked && (i == 0 || i == 5))
+			continue;
 		if (i == 5)
 			compare_value(&what, *new, a, old_len, b, new_len);
 		else if (old_len != new_len || memcmp(a, b, old_len) != 0)
@@ -197,8 +200,10 @@ static int compare_lines(struct comparing *c, const char *path, const char *old,
 	}
 	old = column(old, COLUMNS, &old_len);
 	new = column(new, COLUMNS, &new_len);
-	compare_xattrs(&what, old, new, false);
-	compare_xattrs(&what, new, old, true);
+	if (!is_relinked) {
+		compare_xattrs(&what, old, new, false);
+		compare_xattrs(&what, new, old, true);
+	}
 	r = what.failed ? -1
 			: asprintf(&sentence, "it differs in %s",
 				   what.len ? what.bytes : "its record");
@@ -221,30 +226,86 @@ static void line_done(struct comparing *c)
 	c->at += strlen(c->at) + 1;
 }
 
-static int compare_entry(void *ctx, const char *path, const char *line)
+static int tell_missing(struct comparing *c)
 {
-	struct comparing *c = ctx;
-	char *old;
+	return c->found(c->ctx, "missing", c->path.bytes,
+			"the manifest has it, and the layer has not");
+}
 
-	while ((old = next_line(c)) != NULL) {
-		int order, r;
+/* Tells of all that comes before @path; *ret is its line, or NULL. */
+static int go_to(struct comparing *c, const char *path, char **ret)
+{
+	int r = 0;
 
-		r = read_path(old, &c->path);
+	while (r == 0 && (*ret = next_line(c)) != NULL) {
+		int order;
+
+		r = read_path(*ret, &c->path);
 		if (r < 0)
 			return r;
 		order = compare_paths(c->path.bytes, path);
 		if (order > 0)
-			break;
+			*ret = NULL;
+		if (order >= 0)
+			return 0;
 		line_done(c);
-		if (order == 0)
-			return compare_lines(c, path, old, line);
-		r = c->found(c->ctx, "missing", c->path.bytes,
-			     "the manifest has it, and the layer has not");
-		if (r != 0)
-			return r;
+		r = tell_missing(c);
 	}
-	return c->found(c->ctx, "added", path,
-			"the layer has it, and the manifest has not");
+	return r;
+}
+
+static int compare_entry(void *ctx, const char *path, const char *line)
+{
+	struct comparing *c = ctx;
+	char *old;
+	int r = go_to(c, path, &old);
+
+	if (r != 0)
+		return r;
+	if (!old)
+		return c->found(c->ctx, "added", path,
+				"the layer has it, and the manifest has not");
+	line_done(c);
+	return compare_lines(c, path, old, line);
+}
+
+static bool is_below(const char *path, const char *dir)
+{
+	const size_t len = strlen(dir);
+
+	return !strncmp(path, dir, len) && (!len || path[len] == '/');
+}
+
+static int skip_tree(struct comparing *c, const char *path)
+{
+	char *old;
+
+	while ((old = next_line(c)) != NULL) {
+		int r = read_path(old, &c->path);
+
+		if (r < 0 || !is_below(c->path.bytes, path))
+			return r;
+		line_done(c);
+	}
+	return 0;
+}
+
+static int lose_entry(void *ctx, const char *path, bool is_tree, int error)
+{
+	struct shale_error why = SHALE_ERROR_INIT;
+	struct comparing *c = ctx;
+	char *old;
+	int r = go_to(c, path, &old);
+
+	if (r == 0 && old)
+		line_done(c);
+	if (r == 0 && is_tree)
+		r = skip_tree(c, path);
+	if (r != 0)
+		return r;
+	(void)error_errno(&why, -error, "it can't be read%s",
+			  is_tree ? ", nor what is in it" : "");
+	return c->found(c->ctx, "unreadable", path, why.msg);
 }
 
 static int compare_rest(struct comparing *c)
@@ -255,10 +316,8 @@ static int compare_rest(struct comparing *c)
 	while (r == 0 && (old = next_line(c)) != NULL) {
 		r = read_path(old, &c->path);
 		line_done(c);
-		if (r < 0)
-			return r;
-		r = c->found(c->ctx, "missing", c->path.bytes,
-			     "the manifest has it, and the layer has not");
+		if (r == 0)
+			r = tell_missing(c);
 	}
 	return r;
 }
@@ -344,8 +403,8 @@ int manifest_compare(struct overlay *ov, int dir_fd, const char *parent_id,
 	struct comparing c = { .found = found, .ctx = ctx };
 	auto_manifest_walk m = { .ov = ov,
 				 .emit = compare_entry,
+				 .lose = lose_entry,
 				 .ctx = &c,
-				 .forgiving = true,
 				 .err = err };
 	auto_fd fs_fd = openat(dir_fd, "fs",
 			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

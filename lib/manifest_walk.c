@@ -92,11 +92,6 @@ static int add_content(struct manifest_walk *m, int fd, off_t size)
 		if (overlay_cancelled(m->ov))
 			return -ECANCELED;
 		n = read(fd, m->buffer, READ_SIZE);
-		if (n < 0 && m->forgiving) {
-			growing_addf(&m->line, " %jd:unreadable",
-				     (intmax_t)size);
-			return 0;
-		}
 		if (n < 0)
 			return -errno;
 		digest_add(&digest, m->buffer, (size_t)n);
@@ -137,14 +132,14 @@ static int add_xattr(struct manifest_walk *m, const struct source *from,
 	char hex[MANIFEST_DIGEST_SIZE];
 	struct digest digest;
 
-	if (n < 0 && !m->forgiving)
+	if (n < 0)
 		return -errno;
 	digest_begin(&digest);
-	digest_add(&digest, m->value, n < 0 ? 0 : (size_t)n);
+	digest_add(&digest, m->value, (size_t)n);
 	manifest_digest(&digest, hex);
 	growing_add(&m->line, " ", 1);
 	growing_add_word(&m->line, name);
-	growing_addf(&m->line, "=%s", n < 0 ? "unreadable" : hex);
+	growing_addf(&m->line, "=%s", hex);
 	return 0;
 }
 
@@ -242,6 +237,14 @@ static int add_value(struct manifest_walk *m, int fd, const struct stat *st)
 	}
 }
 
+/* To the walk a positive number means something else. */
+static int stop_at(struct manifest_walk *m, int r)
+{
+	if (r > 0)
+		m->stopped = r;
+	return r > 0 ? -ECANCELED : r;
+}
+
 /* "TYPE MODE UID GID MTIME VALUE PATH [NAME=DIGEST]..." */
 static int make_line(struct manifest_walk *m, int fd, const struct stat *st)
 {
@@ -274,17 +277,24 @@ static int make_line(struct manifest_walk *m, int fd, const struct stat *st)
 		r = -ENOMEM;
 	if (r == 0)
 		r = m->emit(m->ctx, path, m->line.bytes);
-	/* To the walk a positive number means something else. */
-	if (r > 0)
-		m->stopped = r;
-	return r > 0 ? -ECANCELED : r;
+	return stop_at(m, r);
 }
 
-static int tell(const struct manifest_walk *m, int r)
+/* What is not the medium's, or ends the whole walk. */
+static bool is_ours(int r)
 {
-	return r < 0 && !m->stopped && !(m->err && m->err->code)
-		       ? fail_here(m, r)
-		       : r;
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE ||
+	       r == -ECANCELED || r == -EXDEV;
+}
+
+static int tell(struct manifest_walk *m, bool is_tree, int r)
+{
+	if (r >= 0 || m->stopped || (m->err && m->err->code))
+		return r;
+	if (!m->lose || is_ours(r))
+		return fail_here(m, r);
+	return stop_at(m, m->lose(m->ctx, m->path.len ? m->path.bytes : "",
+				  is_tree, r));
 }
 
 static size_t go_into(struct manifest_walk *m, const char *name)
@@ -318,7 +328,7 @@ static int visit(void *ctx, const struct fs_entry *entry)
 	if (r == 0)
 		r = fd < 0 ? -errno : make_line(m, fd, &st);
 	if (r != FS_IS_DIR)
-		r = tell(m, r);
+		r = tell(m, false, r);
 	growing_cut(&m->path, before);
 	return r;
 }
@@ -329,7 +339,8 @@ static int enter(void *ctx, const struct fs_entry *entry, int fd)
 	struct stat st;
 
 	(void)go_into(m, entry->name);
-	return tell(m, fstat(fd, &st) < 0 ? -errno : make_line(m, fd, &st));
+	return tell(m, false,
+		    fstat(fd, &st) < 0 ? -errno : make_line(m, fd, &st));
 }
 
 static int leave(void *ctx, const struct fs_entry *entry, int fd)
@@ -342,12 +353,17 @@ static int leave(void *ctx, const struct fs_entry *entry, int fd)
 	return 0;
 }
 
-static void fail(void *ctx, const struct fs_entry *entry, int r)
+static int fail(void *ctx, const struct fs_entry *entry, int fd, int r)
 {
 	struct manifest_walk *m = ctx;
+	const size_t before = m->path.len;
 
-	(void)go_into(m, entry->name);
-	(void)fail_here(m, r);
+	if (fd < 0)
+		(void)go_into(m, entry->name);
+	r = tell(m, true, r);
+	if (fd < 0)
+		growing_cut(&m->path, before);
+	return r;
 }
 
 int manifest_walk(struct manifest_walk *m, int fs_fd)
@@ -361,5 +377,7 @@ int manifest_walk(struct manifest_walk *m, int fs_fd)
 		r = make_line(m, fs_fd, &st);
 	if (r == 0)
 		r = fs_walk_live(fs_fd, &visitor, m);
-	return tell(m, r);
+	return r < 0 && !m->stopped && !(m->err && m->err->code)
+		       ? fail_here(m, r)
+		       : r;
 }

@@ -24,9 +24,12 @@ struct manifest_walk {
 	dev_t dev;
 	/* Gets each line, without newline, and the path, "" for the root. */
 	int (*emit)(void *ctx, const char *path, const char *line);
+	/* Gets instead what can't be read, with all below it where @is_tree, and
+	 * the walk goes on; NULL: it ends there.
+	 */
+	int (*lose)(void *ctx, const char *path, bool is_tree, int r);
 	void *ctx;
-	int stopped;	/* with what the host's callback did it */
-	bool forgiving; /* what can't be read has a digest like no other */
+	int stopped; /* with what the host's callback did it */
 	struct shale_error *err;
 };
 

@@ -6,8 +6,11 @@ here=$(dirname "$0")
 # shellcheck source-path=SCRIPTDIR source=lib.sh disable=SC1091
 . "$here/lib.sh"
 needs_root
-needs runc jq busybox flock setfattr
+needs runc jq busybox flock setfattr strace
 own_run
+
+# The leak check of a sanitizer can't be traced.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
 
 # id NAME: its directory
 id()
@@ -225,6 +228,29 @@ ok 'and so is a copy of the store, with all times' \
 	"$shale" --root "$T/copy" verify new-1
 rm -r "$T/copy"
 fs=$S/snapshots/$(id new-1)/fs
+
+# broken CALL PATH WHAT [LINE]: a bad disk, as this call on this path tells of
+# it; and what else is said
+broken()
+{
+	run strace -o "$T/trace" -P "$2" -e "inject=$1:error=EIO" \
+		"$shale" --root "$S" verify new-1
+	is "$status$err$out" \
+		"1unreadable: $3: restore the layer from a backup${4:-}" \
+		"$1 fails: what can't be read is named, and the rest compared"
+}
+
+broken read "$fs/dir/random" \
+	"dir/random (new-1): it can't be read: Input/output error"
+broken flistxattr "$fs/dir/random" \
+	"dir/random (new-1): it can't be read: Input/output error"
+other=$'\n'"changed: linked (new-1): it differs in hard link: restore the layer from a backup"
+broken openat dir \
+	"dir (new-1): it can't be read, nor what is in it: Input/output error" \
+	"$other"
+broken getdents64 "$fs/dir" \
+	"dir (new-1): it can't be read, nor what is in it: Input/output error" \
+	"$other"
 was=$(stat -c %y "$fs/dir/random")
 printf '\001' | dd of="$fs/dir/random" bs=1 seek=123456 conv=notrunc status=none
 touch -d "$was" "$fs/dir/random"
