@@ -322,14 +322,31 @@ static bool is_there(struct shale_store *store, const char *name)
 	return shale_exists(store, name, NULL) == 0;
 }
 
+/* Said at once: at the stop nobody may read what fails. */
+static int check_onstop(const struct claim *claim, struct shale_error *err)
+{
+	const char *name;
+	enum onstop onstop;
+
+	if (onstop_parse(claim->onstop, &onstop, &name) == 0 &&
+	    onstop == ONSTOP_COMMIT && !strcmp(name, claim->key))
+		return error_fail(
+			err, EINVAL,
+			"onstop commits '%s' by the name that it has already: choose another one",
+			claim->key);
+	return 0;
+}
+
 int door_claim(struct shale_store *store, const struct claim *claim,
 	       enum claimed *ret, struct shale_error *err)
 {
 	char boot[PROCESS_BOOT_ID_SIZE];
 	const char *labels[LABELS_SIZE];
 	auto_free char *user = NULL;
-	int r = boot_id(boot, err);
+	int r = check_onstop(claim, err);
 
+	if (r == 0)
+		r = boot_id(boot, err);
 	if (r == 0)
 		r = user_label(claim, boot, &user, err);
 	if (r < 0)

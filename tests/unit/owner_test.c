@@ -214,6 +214,19 @@ static void another_parent_or_kind_is_taken(void **state)
 			 &claimed));
 }
 
+static void a_commit_by_the_name_of_the_key_is_refused(void **state)
+{
+	const struct owner owner = owner_of("c");
+	enum claimed claimed;
+
+	(void)state;
+	make_layer("base", "");
+	REFUSED(EINVAL, "onstop commits 'k' by the name",
+		claim_as(&owner, "k", "base", "commit=k", false, getpid(),
+			 &claimed));
+	assert_int_equal(shale_exists(store, "k", NULL), -ENOENT);
+}
+
 static int claim_mapped(const struct mapping *mapping, enum claimed *ret)
 {
 	const struct owner owner = owner_of("c");
@@ -545,6 +558,7 @@ int main(void)
 		TEST_IN_STORE(its_own_key_in_use_is_busy),
 		TEST_IN_STORE(anybody_elses_key_is_taken),
 		TEST_IN_STORE(another_parent_or_kind_is_taken),
+		TEST_IN_STORE(a_commit_by_the_name_of_the_key_is_refused),
 		TEST_IN_STORE(another_user_namespace_is_taken),
 		TEST_IN_STORE(a_leftover_of_another_boot_is_made_anew),
 		TEST_IN_STORE(what_is_kept_outlives_a_boot),
