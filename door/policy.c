@@ -6,17 +6,15 @@
 #include "policy.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "error.h"
-#include "fs.h"
 #include "number.h"
 #include "runtime.h"
-#include "scope.h"
 
 static const char *const onstop_names[] = {
 	[ONSTOP_REMOVE] = "remove",

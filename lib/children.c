@@ -10,7 +10,6 @@
 #include "error.h"
 #include "lock.h"
 #include "record.h"
-#include "scope.h"
 
 struct scan {
 	struct overlay *ov;
