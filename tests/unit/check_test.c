@@ -356,17 +356,23 @@ static int mount_spec(void *target, const struct shale_mount_spec *spec)
 	return shale_mount(spec, target, &why) < 0;
 }
 
+/* "k" on a layer "base", mounted on @name of the test's directory, @target. */
+static void mount_k(const char *name, char target[PATH_MAX])
+{
+	needs_mounts();
+	make_layer("base", NULL);
+	MUST(shale_prepare(store, "k", "base", NULL, &why));
+	(void)snprintf(target, PATH_MAX, "%s", at("%s", name));
+	make_dir(target);
+	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+}
+
 static void torn_labels_stay_while_an_overlay_is_mounted(void **state)
 {
 	char target[PATH_MAX];
 
 	(void)state;
-	needs_mounts();
-	make_layer("base", NULL);
-	MUST(shale_prepare(store, "k", "base", NULL, &why));
-	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
-	make_dir(target);
-	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	mount_k("mnt", target);
 	make_link(of_key("k", "key.labels"), "x");
 	check_finds(SHALE_CHECK_REPAIR,
 		    lines("labels-torn active/%s/key.labels\n", id("k")));
@@ -815,12 +821,7 @@ static void a_mount_whose_key_is_gone_is_named(void **state)
 	char target[PATH_MAX];
 
 	(void)state;
-	needs_mounts();
-	make_layer("base", NULL);
-	MUST(shale_prepare(store, "k", "base", NULL, &why));
-	(void)snprintf(target, sizeof(target), "%s", at("mnt dir"));
-	make_dir(target);
-	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	mount_k("mnt dir", target);
 	check_finds(0, "");
 	MUST(shale_remove(store, "k", &why));
 	check_finds(SHALE_CHECK_REPAIR,
@@ -836,12 +837,7 @@ static void a_renamed_active_that_is_mounted_stays(void **state)
 	char from[PATH_MAX], to[PATH_MAX], target[PATH_MAX];
 
 	(void)state;
-	needs_mounts();
-	make_layer("base", NULL);
-	MUST(shale_prepare(store, "k", "base", NULL, &why));
-	(void)snprintf(target, sizeof(target), "%s", at("mnt"));
-	make_dir(target);
-	MUST(shale_mounts(store, "k", mount_spec, target, &why));
+	mount_k("mnt", target);
 	(void)snprintf(from, sizeof(from), "%s",
 		       at("store/active/%s", id("k")));
 	(void)snprintf(to, sizeof(to), "%s", at("store/active/%s", id("l")));
