@@ -192,10 +192,11 @@ disk_below()
 		run "$2" run --bundle "$B" "disk-$1"
 		is "$status $out" "0 $want" "$1: onstop $onstop is $want"
 		run on_store remove "disk-$1"
+		run on_store delete "disked-$1"
 	done <<-END
 	remove volatile
 	keep synced
-	commit=disk-$1 synced
+	commit=disked-$1 synced
 	END
 	bundle "disk-$1" "$tells_volatile" 'parent("two")'
 	run "$2" --shale-config "$T/synced.json" run --bundle "$B" "disk-$1"
