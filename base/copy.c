@@ -147,10 +147,10 @@ static int dress_name(struct copy *copy, int from_fd, const struct statx *st,
 /* Of what O_PATH has pinned, whatever its name means now. */
 static int open_pinned(int path_fd)
 {
-	char path[XATTRS_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", path_fd);
+	fs_fd_path(path_fd, path);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOATIME);
 	if (fd < 0 && errno == EPERM) /* of another owner */
 		fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);

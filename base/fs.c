@@ -125,19 +125,33 @@ bool fs_moment_same(const struct fs_moment *before,
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-void fs_path(int dir_fd, const char *name, char *ret)
+void fs_fd_path(int fd, char ret[FS_FD_PATH_SIZE])
 {
-	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
-	const size_t size = PATH_MAX;
+	(void)snprintf(ret, FS_FD_PATH_SIZE, "/proc/self/fd/%d", fd);
+}
+
+int fs_fd_target(int fd, char *ret)
+{
+	char link[FS_FD_PATH_SIZE];
 	ssize_t n;
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dir_fd);
-	n = readlink(link, ret, size);
-	if (n < 0 || (size_t)n + strlen(name) + 2 > size) {
-		(void)snprintf(ret, size, "%s", name);
+	fs_fd_path(fd, link);
+	n = readlink(link, ret, PATH_MAX - 1);
+	ret[n < 0 ? 0 : n] = '\0';
+	if (n < 0)
+		return -errno;
+	return *ret == '/' ? 0 : -ENOENT;
+}
+
+void fs_path(int dir_fd, const char *name, char *ret)
+{
+	size_t len = fs_fd_target(dir_fd, ret) < 0 ? PATH_MAX : strlen(ret);
+
+	if (len + strlen(name) + 2 > PATH_MAX) {
+		(void)snprintf(ret, PATH_MAX, "%s", name);
 		return;
 	}
-	if (n == 1) /* "/" has its slash already */
-		n = 0;
-	(void)snprintf(ret + n, size - (size_t)n, "/%s", name);
+	if (len == 1) /* "/" has its slash already */
+		len = 0;
+	(void)snprintf(ret + len, PATH_MAX - len, "/%s", name);
 }

@@ -49,6 +49,23 @@ int fs_flock(int fd, int how, int tries);
  */
 int fs_read_link(int dir_fd, const char *name, char *ret);
 
+/* Room for what fs_fd_path writes. */
+#define FS_FD_PATH_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
+
+/**
+ * fs_fd_path - "/proc/self/fd/N": for calls that take no O_PATH descriptor
+ */
+void fs_fd_path(int fd, char ret[FS_FD_PATH_SIZE]);
+
+/**
+ * fs_fd_target - the path of what a descriptor has open, without links
+ * @ret: PATH_MAX bytes; on an error one is "" or a path that is no absolute one
+ *
+ * Return: 0, -ENOENT (it can't be reached from our root), or another negative
+ *         errno.
+ */
+int fs_fd_target(int fd, char *ret);
+
 /**
  * fs_mnt_id - id of the mount that a descriptor or path is on
  * @path: "" for @fd itself; links are not followed

@@ -137,11 +137,11 @@ static int shift_file(const struct shifting *shifting, int fd,
 {
 	static const char caps_name[] = "security.capability";
 	const bool is_link = S_ISLNK(st->st_mode);
-	char path[32];
+	char path[FS_FD_PATH_SIZE];
 	ssize_t caps = 0;
 	int r;
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fs_fd_path(fd, path);
 	if (S_ISREG(st->st_mode))
 		caps = load(shifting, path, caps_name);
 	if (caps < 0)

@@ -15,6 +15,7 @@
 #include <sys/xattr.h>
 
 #include "error.h"
+#include "fs.h"
 
 int xattrs_begin(struct xattrs *xattrs)
 {
@@ -30,11 +31,6 @@ void xattrs_end(struct xattrs *xattrs)
 {
 	free(xattrs->names);
 	xattrs->names = NULL;
-}
-
-static void fd_path(int fd, char ret[XATTRS_PATH_SIZE])
-{
-	(void)snprintf(ret, XATTRS_PATH_SIZE, "/proc/self/fd/%d", fd);
 }
 
 static bool is_passed_over(const struct xattrs *xattrs, const char *name)
@@ -60,15 +56,15 @@ static ssize_t list(const char *path, char *ret)
 int xattrs_copy(struct xattrs *xattrs, int from_fd, int to_fd,
 		struct shale_error *err)
 {
-	char from[XATTRS_PATH_SIZE], to[XATTRS_PATH_SIZE];
+	char from[FS_FD_PATH_SIZE], to[FS_FD_PATH_SIZE];
 	ssize_t len;
 	int count = 0;
 
-	fd_path(from_fd, from);
+	fs_fd_path(from_fd, from);
 	len = list(from, xattrs->names);
 	if (len <= 0)
 		return (int)len;
-	fd_path(to_fd, to);
+	fs_fd_path(to_fd, to);
 	for (const char *name = xattrs->names; name < xattrs->names + len;
 	     name += strlen(name) + 1) {
 		ssize_t n;
@@ -120,11 +116,11 @@ static int is_within(struct xattrs *xattrs, const char *a, const char *b,
 
 int xattrs_compare(struct xattrs *xattrs, int a_fd, int b_fd, char *ret_name)
 {
-	char a[XATTRS_PATH_SIZE], b[XATTRS_PATH_SIZE];
+	char a[FS_FD_PATH_SIZE], b[FS_FD_PATH_SIZE];
 	int r;
 
-	fd_path(a_fd, a);
-	fd_path(b_fd, b);
+	fs_fd_path(a_fd, a);
+	fs_fd_path(b_fd, b);
 	r = is_within(xattrs, a, b, ret_name);
 	return r == 1 ? is_within(xattrs, b, a, ret_name) : r;
 }

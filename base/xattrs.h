@@ -11,9 +11,6 @@
 /* Largest list and largest value that the kernel has (XATTR_LIST_MAX). */
 #define XATTRS_MAX 65536
 
-/* "/proc/self/fd/N" */
-#define XATTRS_PATH_SIZE 32
-
 /* Buffers that many calls share. */
 struct xattrs {
 	const char *const

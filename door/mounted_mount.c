@@ -50,25 +50,18 @@ static int note_mount(struct mounted *mounted, int mount_fd,
 	return 0;
 }
 
-#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
-
-static void fd_path(int fd, char ret[FD_PATH_SIZE])
-{
-	(void)snprintf(ret, FD_PATH_SIZE, "/proc/self/fd/%d", fd);
-}
-
 /* Private, so that no mount in the container comes out of it. */
 static int make_private(int fd)
 {
 	struct mount_attr attr = { .propagation = MS_PRIVATE };
-	char path[FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 
 	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
 			  sizeof(attr)) == 0)
 		return 0;
 	if (errno != ENOSYS) /* until 5.12 */
 		return -errno;
-	fd_path(fd, path);
+	fs_fd_path(fd, path);
 	return mount(NULL, path, NULL, MS_PRIVATE | MS_REC, NULL) < 0 ? -errno
 								      : 0;
 }
@@ -107,9 +100,9 @@ int mounted_own_target(const struct mounted *mounted, gid_t gid, int *ret_fd,
 /* Wherever it is by now: its directory may have been renamed. */
 static void detach(int mount_fd)
 {
-	char path[FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 
-	fd_path(mount_fd, path);
+	fs_fd_path(mount_fd, path);
 	(void)umount2(path, MNT_DETACH);
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "fs.h"
 #include "number.h"
 #include "scope.h"
 
@@ -345,19 +346,13 @@ static bool settle(const char *path, const char *id, char ret[PATH_MAX])
 {
 	auto_fd fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
-	char link[64];
-	ssize_t len;
 
 	if (fd < 0 || (id && fstatat(fd, id, &st, AT_SYMLINK_NOFOLLOW) < 0))
 		return false;
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	len = readlink(link, ret, PATH_MAX - 1);
-	if (len <= 0 || ret[0] != '/') {
-		ret[0] = '\0';
-		return false;
-	}
-	ret[len] = '\0';
-	return true;
+	if (fs_fd_target(fd, ret) == 0)
+		return true;
+	ret[0] = '\0';
+	return false;
 }
 
 /* A relative --root was meant from where the runtime was started. */

@@ -72,7 +72,7 @@ static void name_mount(const struct record *record, char ret[HOLDER_SIZE])
 static bool is_untouched(const struct overlay *ov, int fs_fd)
 {
 	static const char mark[] = "trusted.overlay.";
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	char path[FS_FD_PATH_SIZE];
 	char names[1024];
 	struct stat st;
 	ssize_t n;
@@ -82,7 +82,7 @@ static bool is_untouched(const struct overlay *ov, int fs_fd)
 	    fstatat(fs_fd, "../work/work", &st, AT_SYMLINK_NOFOLLOW) == 0 ||
 	    errno != ENOENT)
 		return false;
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fs_fd);
+	fs_fd_path(fs_fd, path);
 	n = listxattr(path, names, sizeof(names));
 	if (n < 0)
 		return errno == EOPNOTSUPP;

@@ -110,7 +110,7 @@ static int compare_names(const void *a, const void *b)
 struct source {
 	int fd;
 	bool is_path;
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	char path[FS_FD_PATH_SIZE];
 };
 
 static ssize_t list_xattrs(const struct source *from, char *ret)
@@ -152,7 +152,7 @@ static int add_xattrs(struct manifest_walk *m, int fd, bool is_path)
 	ssize_t len;
 	int r = 0;
 
-	(void)snprintf(from.path, sizeof(from.path), "/proc/self/fd/%d", fd);
+	fs_fd_path(fd, from.path);
 	len = list_xattrs(&from, m->xattrs);
 	if (len <= 0)
 		return (int)len;

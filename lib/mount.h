@@ -24,9 +24,6 @@
  */
 #define MOUNT_OPTIONS_MAX (56 * 1024)
 
-/* "/proc/self/fd/N" */
-#define MOUNT_FD_PATH_SIZE 32
-
 struct mount_engine {
 	const char *name;
 	/*
@@ -185,9 +182,6 @@ const char *mount_hint(int code);
 
 /** mount_type - type of the file system of an attached mount, "?" for unknown */
 void mount_type(int fd, char *ret, size_t size);
-
-/** mount_fd_path - the path by which mount(2) reaches a descriptor */
-void mount_fd_path(int fd, char ret[MOUNT_FD_PATH_SIZE]);
 
 /** mount_id - id of the mount that a descriptor is on, on any kernel */
 int mount_id(int fd, uint64_t *ret, struct shale_error *err);

@@ -17,6 +17,7 @@
 #include <sys/mount.h>
 
 #include "error.h"
+#include "fs.h"
 #include "libmount.h"
 #include "scope.h"
 
@@ -235,10 +236,10 @@ static int mount_bind(const struct spec *spec, const char *target,
 static int mount_on(const struct spec *spec, int target_fd,
 		    struct shale_error *err)
 {
-	char path[MOUNT_FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 	struct overlay_job overlay = { spec, path };
 
-	mount_fd_path(target_fd, path);
+	fs_fd_path(target_fd, path);
 	if (spec->kind == SPEC_BIND)
 		return mount_bind(spec, path, err);
 	return mount_with_names(spec, mount_overlay, &overlay, err);
@@ -289,9 +290,9 @@ static int finish(const struct spec *spec, int fd, struct shale_error *err)
  */
 static void undo_unseen(int target_fd)
 {
-	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	char path[FS_FD_PATH_SIZE];
 
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", target_fd);
+	fs_fd_path(target_fd, path);
 	(void)umount2(path, MNT_DETACH);
 }
 

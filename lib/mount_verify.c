@@ -45,11 +45,6 @@ static const struct {
 
 #define ATIME_FLAGS (MS_NOATIME | MS_RELATIME | MS_STRICTATIME)
 
-void mount_fd_path(int fd, char ret[MOUNT_FD_PATH_SIZE])
-{
-	(void)snprintf(ret, MOUNT_FD_PATH_SIZE, "/proc/self/fd/%d", fd);
-}
-
 static FILE *open_text(const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -194,7 +189,7 @@ int mount_parent_id(int fd, uint64_t *ret, struct shale_error *err)
 static int remount(int fd, const struct spec *spec, struct shale_error *err)
 {
 	unsigned long flags = mount_classic_flags(spec), kept = 0, clear = 0;
-	char path[MOUNT_FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 	auto_free char *line = NULL;
 	struct statvfs st;
 	uint64_t id;
@@ -219,7 +214,7 @@ static int remount(int fd, const struct spec *spec, struct shale_error *err)
 			clear |= attr_flags[i].ms;
 	if (spec->attr_clear & MOUNT_ATTR__ATIME)
 		clear |= ATIME_FLAGS;
-	mount_fd_path(fd, path);
+	fs_fd_path(fd, path);
 	if (mount(NULL, path, NULL,
 		  MS_REMOUNT | MS_BIND | (kept & ~clear) | flags, NULL) < 0)
 		return error_errno(err, errno, "set the flags of a mount");
@@ -260,13 +255,13 @@ int mount_check_setattr(struct shale_error *err)
 int mount_set_private(int fd, struct shale_error *err)
 {
 	struct mount_attr attr = { .propagation = MS_PRIVATE };
-	char path[MOUNT_FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 
 	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr,
 			  sizeof(attr)) == 0)
 		return 0;
 	if (errno == ENOSYS) { /* until 5.12 */
-		mount_fd_path(fd, path);
+		fs_fd_path(fd, path);
 		if (mount(NULL, path, NULL, MS_PRIVATE | MS_REC, NULL) == 0)
 			return 0;
 	}
@@ -356,7 +351,7 @@ int mount_verify_place(int fd, const char *target, struct shale_error *err)
 
 void mount_undo(int fd)
 {
-	char path[MOUNT_FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 	auto_file mountinfo = NULL;
 	uint64_t id;
 
@@ -365,6 +360,6 @@ void mount_undo(int fd)
 	mountinfo = open_text("/proc/thread-self/mountinfo");
 	if (mountinfo && mountinfo_is_covered(mountinfo, id))
 		return;
-	mount_fd_path(fd, path);
+	fs_fd_path(fd, path);
 	(void)umount2(path, MNT_DETACH);
 }

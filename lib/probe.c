@@ -24,10 +24,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fs.h"
 #include "process.h"
 #include "scope.h"
-
-#define FD_PATH_SIZE (sizeof("/proc/self/fd/") + 3 * sizeof(int))
 
 struct setting {
 	const char *key, *value;
@@ -66,7 +65,7 @@ static bool has_handles(int fs_fd)
  */
 static bool is_surely_free(const char *upper)
 {
-	char work[FD_PATH_SIZE + sizeof("/../work")];
+	char work[FS_FD_PATH_SIZE + sizeof("/../work")];
 	const struct setting settings[] = {
 		{ "lowerdir+", upper }, { "lowerdir+", work },
 		{ "metacopy", "off" },	{ "redirect_dir", "nofollow" },
@@ -110,7 +109,7 @@ static int ask_by_fsopen(const char *upper)
 /* Until 5.2 there is no fsopen.  The target stays as it is. */
 static int ask_by_mount(const char *upper)
 {
-	char data[3 * FD_PATH_SIZE + 64];
+	char data[3 * FS_FD_PATH_SIZE + 64];
 
 	(void)snprintf(data, sizeof(data),
 		       "lowerdir=%s,upperdir=%s,workdir=%s,index=on", upper,
@@ -122,10 +121,10 @@ static int ask_by_mount(const char *upper)
 /* EINVAL is the nonsense found: nobody has the upper. */
 static int ask(int fd)
 {
-	char upper[FD_PATH_SIZE];
+	char upper[FS_FD_PATH_SIZE];
 	int r;
 
-	(void)snprintf(upper, sizeof(upper), "/proc/self/fd/%d", fd);
+	fs_fd_path(fd, upper);
 	if (is_surely_free(upper))
 		return 0;
 	r = ask_by_fsopen(upper);

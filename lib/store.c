@@ -167,19 +167,13 @@ static int open_root(const char *root, const char *const *config,
 }
 
 /* Layer paths are the kernel's to resolve: absolute and without links. */
-static int path_of_fd(int fd, char *ret, size_t size, struct shale_error *err)
+static int path_of_fd(int fd, char *ret, struct shale_error *err)
 {
-	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
-	ssize_t n;
+	int r = fs_fd_target(fd, ret);
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlinkat(AT_FDCWD, link, ret, size - 1);
-	if (n < 0)
-		return error_errno(err, errno, "read '%s'", link);
-	ret[n] = '\0';
-	if (*ret != '/')
+	if (r == -ENOENT)
 		return error_fail(err, ENOENT, "'%s' is out of reach", ret);
-	return 0;
+	return r < 0 ? error_errno(err, -r, "find its path") : 0;
 }
 
 static void drop_store(struct shale_store **store)
@@ -226,8 +220,8 @@ static int open_store(int fd, const char *root,
 {
 	__attribute__((cleanup(drop_store))) struct shale_store *store = NULL;
 	pthread_mutexattr_t attr;
-	char path[4096];
-	int r = path_of_fd(fd, path, sizeof(path), err);
+	char path[PATH_MAX];
+	int r = path_of_fd(fd, path, err);
 
 	if (r < 0)
 		return r;

@@ -90,17 +90,12 @@ int upper_check_name(const struct overlay *ov, const char *name,
 /* The store as others can't have it: by the path of its root. */
 static int store_id(const struct overlay *ov, char ret[ID_SIZE])
 {
-	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
 	char root[PATH_MAX];
-	ssize_t n;
+	int r = fs_fd_target(ov->root_fd, root);
 
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", ov->root_fd);
-	n = readlink(link, root, sizeof(root) - 1);
-	if (n < 0)
-		return -errno;
-	root[n] = '\0';
-	id_from_name(root, ret);
-	return 0;
+	if (r == 0)
+		id_from_name(root, ret);
+	return r;
 }
 
 /* Who can write into DIR could put another's directory in place of ours. */

@@ -118,8 +118,7 @@ static int check_empty(const struct creation *c, struct shale_error *err)
 /* It stays flocked until it is mounted on: two can't find it empty. */
 static int open_target(struct creation *c, struct shale_error *err)
 {
-	char link[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
-	ssize_t n;
+	int r;
 
 	c->target_fd = open(c->bundle.rootfs,
 			    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -131,11 +130,10 @@ static int open_target(struct creation *c, struct shale_error *err)
 	if (c->target_fd < 0)
 		return error_errno(err, errno, "open the root '%s'",
 				   c->bundle.rootfs);
-	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", c->target_fd);
-	n = readlink(link, c->target, sizeof(c->target) - 1);
-	if (n < 0)
-		return error_errno(err, errno, "read '%s'", link);
-	c->target[n] = '\0';
+	r = fs_fd_target(c->target_fd, c->target);
+	if (r < 0)
+		return error_errno(err, -r, "find the path of the root '%s'",
+				   c->bundle.rootfs);
 	if (flock(c->target_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)

@@ -30,6 +30,7 @@
 
 #include <cmocka.h>
 
+#include "fs.h"
 #include "mount.h"
 #include "scope.h"
 #include "shale.h"
@@ -919,7 +920,7 @@ static void covered_mount_is_not_undone(void **state)
 /* Without move_mount a link to the descriptor shows it, too. */
 static void place(int fd)
 {
-	char path[MOUNT_FD_PATH_SIZE];
+	char path[FS_FD_PATH_SIZE];
 
 	if (!is_denied("move_mount")) {
 		assert_int_equal(move_mount(fd, "", AT_FDCWD, at("m"),
@@ -927,7 +928,7 @@ static void place(int fd)
 				 0);
 		return;
 	}
-	mount_fd_path(fd, path);
+	fs_fd_path(fd, path);
 	assert_int_equal(remove(at("m")), 0);
 	assert_int_equal(symlink(path, at("m")), 0);
 }
