@@ -86,7 +86,8 @@ static void print_all(void)
 		 "\n"
 		 "Options may stand anywhere; '--' ends them, for names that "
 		 "start with '-'.\n"
-		 "Exit status: 0 done, 1 failed or 'exists' says no, 2 usage.\n"
+		 "Exit status: 0 done, 1 failed, 'exists' says no, or 'check', "
+		 "'verify' or\na test found something, 2 usage.\n"
 		 "'shale help VERB' tells more, and shale(1) all.\n");
 }
 
