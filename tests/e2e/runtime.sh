@@ -229,6 +229,18 @@ moved_bundle()
 	nothing_left 'nothing is left of it'
 }
 
+# flocked FILE COMMAND...: while somebody has its lock
+flocked()
+{
+	local status
+	exec 9<"$1" && flock 9 || return
+	shift
+	"$@" 9<&-
+	status=$?
+	exec 9<&-
+	return "$status"
+}
+
 # refusals_below NAME RUNTIME: before anything is changed
 refusals_below()
 {
@@ -237,6 +249,9 @@ refusals_below()
 	refuses "$1: a root that is not empty is refused" "'file'" \
 		"$2" run --bundle "$B" "full-$1"
 	rm "$B/rootfs/file"
+	refuses "$1: a root that another call is about to mount on" \
+		"another call mounts on the root '$B/rootfs'" \
+		flocked "$B/rootfs" "$2" run --bundle "$B" "full-$1"
 	mount -t tmpfs none "$B/rootfs"
 	refuses "$1: a root that is a mount point is refused" 'mount point' \
 		"$2" run --bundle "$B" "full-$1"

@@ -6,9 +6,12 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -387,6 +390,36 @@ static void a_commit_that_fails_keeps_the_key(void **state)
 	REFUSED(EEXIST, "'base'", release_as(&owner, "k", &anything));
 }
 
+static void a_commit_leaves_some_of_the_disk(void **state)
+{
+	const struct owner owner = owner_of("c");
+	char disk[PATH_MAX];
+	struct release release = { .owner = &owner,
+				   .key = "k",
+				   .root = disk,
+				   .policy = &anything,
+				   .watch_fd = -1 };
+	int fd;
+
+	(void)state;
+	needs_mounts();
+	make_layer("base", "");
+	(void)claimed_once("k", "commit=out");
+	(void)snprintf(disk, sizeof(disk), "%s", at("disk"));
+	make_dir(disk);
+	assert_int_equal(mount("none", disk, "tmpfs", 0, "size=1m"), 0);
+	fd = open(at("disk/file"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(posix_fallocate(fd, 0, 1000L * 1024), 0);
+	(void)close(fd);
+	REFUSED(ENOSPC, "less than 5 % of the disk of",
+		door_release(store, &release, &why));
+	assert_int_equal(shale_exists(store, "out", NULL), -ENOENT);
+	delete_path(at("disk/file"));
+	MUST(door_release(store, &release, &why));
+	assert_int_equal(kind_of("out"), SHALE_KIND_COMMITTED);
+	assert_int_equal(umount(disk), 0);
+}
+
 static void a_commit_asks_the_policy_again(void **state)
 {
 	const struct owner owner = owner_of("c");
@@ -568,6 +601,7 @@ int main(void)
 		TEST_IN_STORE(keep_keeps),
 		TEST_IN_STORE(commit_commits_any_number_of_times),
 		TEST_IN_STORE(a_commit_that_fails_keeps_the_key),
+		TEST_IN_STORE(a_commit_leaves_some_of_the_disk),
 		TEST_IN_STORE(a_commit_asks_the_policy_again),
 		TEST_IN_STORE(what_is_not_its_own_is_not_touched),
 		TEST_IN_STORE(a_root_unknown_at_creation_contradicts_none),
