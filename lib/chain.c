@@ -134,10 +134,9 @@ static int climb(struct overlay *ov, uint64_t *generation, const char *id,
 	return r;
 }
 
-int lineage_load(struct overlay *ov, const char *id, struct lineage *lineage,
-		 struct shale_error *err)
+int lineage_load(struct overlay *ov, uint64_t generation, const char *id,
+		 struct lineage *lineage, struct shale_error *err)
 {
-	uint64_t generation = generation_read(ov);
 	int r = climb(ov, &generation, id, lineage, err);
 
 	if (r == 0 && !(generation & 1) && generation_read(ov) == generation)

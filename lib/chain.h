@@ -38,15 +38,16 @@ void lineage_drop(struct lineage *lineage);
 
 /**
  * lineage_load - the IDs of a layer and all below it
- * @id:      of the topmost layer, of which a record is known; "" for none
- * @lineage: empty
+ * @generation: that of the store, read just now
+ * @id:         of the topmost layer, of which a record is known; "" for none
+ * @lineage:    empty
  *
  * Of a layer that is not in memory it reads the parent fact alone, since a
  * parent is committed and stays as long as it has a child.
  *
  * Return: as chain_load.
  */
-int lineage_load(struct overlay *ov, const char *id, struct lineage *lineage,
-		 struct shale_error *err);
+int lineage_load(struct overlay *ov, uint64_t generation, const char *id,
+		 struct lineage *lineage, struct shale_error *err);
 
 #endif

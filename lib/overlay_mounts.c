@@ -7,9 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cache.h"
 #include "chain.h"
 #include "error.h"
 #include "labels.h"
+#include "lock.h"
 #include "options.h"
 #include "overlay.h"
 #include "recent.h"
@@ -110,8 +112,48 @@ static char *lowerdir_of(const struct overlay *ov, const struct record *record,
 	return lowerdir;
 }
 
+/* What is mounted on the same parent has the same layers. */
+static void remember_lower(struct overlay *ov, struct record *parent,
+			   const char *lower)
+{
+	auto_recipe recipe = recipe_new(parent);
+
+	if (recipe && options_take(&recipe->options, strdup(lower)) == 0)
+		recent_put(ov->recent, recipe);
+}
+
+/* "lowerdir=..."; *ret_single: it is one layer. */
+static int load_lower(struct overlay *ov, const struct record *record,
+		      char **ret, bool *ret_single, struct shale_error *err)
+{
+	const uint64_t generation = generation_read(ov);
+	auto_lineage lineage = { NULL, 0, 0 };
+	auto_record parent = NULL;
+	auto_recipe known = NULL;
+	int r;
+
+	if (!*record->map_id && !(generation & 1))
+		parent = cache_get(ov->cache, generation, ROOM_SNAPSHOTS,
+				   record->parent_id);
+	if (parent)
+		known = recent_get(ov->recent, parent);
+	if (known) {
+		*ret_single = !*parent->parent_id;
+		*ret = strdup(known->options.items[0]);
+		return *ret ? 0 : no_memory(err);
+	}
+	r = lineage_load(ov, generation, record->parent_id, &lineage, err);
+	if (r < 0)
+		return r;
+	*ret_single = lineage.count == 1;
+	*ret = lowerdir_of(ov, record, &lineage);
+	if (*ret && parent)
+		remember_lower(ov, parent, *ret);
+	return *ret ? 0 : no_memory(err);
+}
+
 static int add_dirs(struct options *options, const struct overlay *ov,
-		    const struct record *record, const struct lineage *lineage)
+		    const struct record *record, char **lower)
 {
 	auto_free char *upper = NULL;
 	auto_free char *work = NULL;
@@ -124,13 +166,13 @@ static int add_dirs(struct options *options, const struct overlay *ov,
 		    options_add(options, "upperdir=%s", upper) < 0)
 			return -ENOMEM;
 	}
-	return options_take(options, lowerdir_of(ov, record, lineage));
+	return options_take(options, take_ptr(lower));
 }
 
-static int make_overlay(struct overlay *ov, struct recipe *recipe,
-			const struct lineage *lineage, struct shale_error *err)
+static int make_overlay(struct overlay *ov, struct recipe *recipe, char **lower,
+			struct shale_error *err)
 {
-	int r = add_dirs(&recipe->options, ov, recipe->record, lineage);
+	int r = add_dirs(&recipe->options, ov, recipe->record, lower);
 
 	if (r < 0)
 		return no_memory(err);
@@ -174,20 +216,21 @@ static int make_recipe(struct overlay *ov, struct recipe *recipe,
 		       struct shale_error *err)
 {
 	const struct record *record = recipe->record;
-	auto_lineage lineage = { NULL, 0, 0 };
+	auto_free char *lower = NULL;
+	bool is_single = false;
 	int r;
 
 	if (!*record->parent_id || ov->driver->is_copying)
 		return make_bind(ov, recipe, err);
 	r = make_copies(ov, record, err);
 	if (r == 0)
-		r = lineage_load(ov, record->parent_id, &lineage, err);
+		r = load_lower(ov, record, &lower, &is_single, err);
 	if (r < 0)
 		return r;
 	/* Overlayfs refuses a single lower without an upper. */
-	if (record->kind == SHALE_KIND_VIEW && lineage.count == 1)
+	if (record->kind == SHALE_KIND_VIEW && is_single)
 		return make_bind(ov, recipe, err);
-	return make_overlay(ov, recipe, &lineage, err);
+	return make_overlay(ov, recipe, &lower, err);
 }
 
 int overlay_emit(struct overlay *ov, struct record *record,

@@ -12,7 +12,9 @@
 #include "options.h"
 #include "record.h"
 
-/* A mount with all that it points to; shared by reference. */
+/* A mount with all that it points to; shared by reference.  Of a committed
+ * record that others were mounted on: `lowerdir=`, with it and all below, alone.
+ */
 struct recipe {
 	atomic_uint refs;
 	struct record *record; /* whose mount it is */

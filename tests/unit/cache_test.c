@@ -138,6 +138,47 @@ static void a_parent_made_anew_with_another_parent_is_seen(void **state)
 		    of_name("top", "fs"), of_name("2", "fs"));
 }
 
+static void keys_on_one_parent_have_its_layers_from_memory(void **state)
+{
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", "1");
+	make_layer("3", "2");
+	MUST(shale_view(store, "v", "3", NULL, &why));
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s:%s " DEFAULTS,
+		    of_name("3", "fs"), of_name("2", "fs"), of_name("1", "fs"));
+	delete_path(of_name("2", "name.parent"));
+	MUST(shale_view(store, "w", "3", NULL, &why));
+	check_mount(store, "w", "overlay overlay lowerdir=%s:%s:%s " DEFAULTS,
+		    of_name("3", "fs"), of_name("2", "fs"), of_name("1", "fs"));
+}
+
+static void
+a_parent_made_anew_by_the_same_handle_has_its_own_layers(void **state)
+{
+	(void)state;
+	make_layer("1", NULL);
+	make_layer("2", NULL);
+	make_layer("p", "1");
+	MUST(shale_view(store, "v", "p", NULL, &why));
+	check_mount(store, "v", "overlay overlay lowerdir=%s:%s " DEFAULTS,
+		    of_name("p", "fs"), of_name("1", "fs"));
+	MUST(shale_remove(store, "v", &why));
+	MUST(shale_delete(store, "p", &why));
+	make_layer("p", "2");
+	MUST(shale_view(store, "w", "p", NULL, &why));
+	check_mount(store, "w", "overlay overlay lowerdir=%s:%s " DEFAULTS,
+		    of_name("p", "fs"), of_name("2", "fs"));
+	MUST(shale_remove(store, "w", &why));
+	MUST(shale_delete(store, "p", &why));
+	make_layer("p", NULL);
+	MUST(shale_view(store, "w", "p", NULL, &why));
+	check_mount(store, "w", "bind %s ro rbind", of_name("p", "fs"));
+	MUST(shale_prepare(store, "k", "p", NULL, &why));
+	MUST(shale_view(store, "x", "p", NULL, &why));
+	check_mount(store, "x", "bind %s ro rbind", of_name("p", "fs"));
+}
+
 static void a_commit_by_another_handle_is_seen(void **state)
 {
 	(void)state;
@@ -447,6 +488,9 @@ int main(void)
 		TEST_OF_TWO(creation_by_another_handle_is_seen),
 		TEST_OF_TWO(a_key_made_anew_with_another_parent_is_seen),
 		TEST_OF_TWO(a_parent_made_anew_with_another_parent_is_seen),
+		TEST_IN_STORE(keys_on_one_parent_have_its_layers_from_memory),
+		TEST_IN_STORE(
+			a_parent_made_anew_by_the_same_handle_has_its_own_layers),
 		TEST_OF_TWO(a_commit_by_another_handle_is_seen),
 		TEST_OF_TWO(children_made_by_another_handle_are_counted),
 		TEST_OF_TWO(children_gone_by_another_handle_are_forgotten),
