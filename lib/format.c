@@ -23,6 +23,7 @@
 
 #include "error.h"
 #include "fs.h"
+#include "lock.h"
 #include "native.h"
 #include "scope.h"
 #include "staging.h"
@@ -341,7 +342,7 @@ int format_open(struct overlay *ov, struct shale_error *err)
 	ov->lock_fd = openat(ov->root_fd, "lock",
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	/* Without it all can be read, and check can make it anew. */
-	return ov->lock_fd < 0 && errno != ENOENT && errno != ELOOP
+	return ov->lock_fd < 0 && !lock_is_lost(-errno)
 		       ? error_errno(err, errno, "open 'lock'")
 		       : 0;
 }

@@ -96,7 +96,11 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 			return refuse_late(ov, fd, err);
 		if (r < 0)
 			return r;
-		if (fstat(fd, &st) == 0 && is_still_the_lock(ov, &st)) {
+		if (fstat(fd, &st) < 0)
+			return -errno;
+		if (!S_ISREG(st.st_mode))
+			return -ENOENT;
+		if (is_still_the_lock(ov, &st)) {
 			writer->fd = take_fd(&fd);
 			return 0;
 		}
@@ -118,6 +122,11 @@ static uint64_t generation_after(uint64_t generation)
 	return ns > generation ? ns : generation + 2;
 }
 
+bool lock_is_lost(int r)
+{
+	return r == -ENOENT || r == -EISDIR || r == -ELOOP || r == -ENXIO;
+}
+
 int writer_begin(struct overlay *ov, struct writer *writer,
 		 struct shale_error *err)
 {
@@ -127,7 +136,7 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 	if (r == -ETIMEDOUT)
 		return r;
 	/* Not ENOENT, by which callers understand that a snapshot is gone. */
-	if (r == -ENOENT || r == -EISDIR || r == -ELOOP)
+	if (lock_is_lost(r))
 		return error_fail(
 			err, EUCLEAN,
 			"the file '%s/lock' is lost: 'shale check --repair' makes it anew",

@@ -18,6 +18,12 @@ uint64_t generation_read(struct overlay *ov);
 /** generation_read_fd - the same, of an open lock file */
 uint64_t generation_read_fd(int lock_fd);
 
+/**
+ * lock_is_lost - what opening it told: there is none, or a directory, a link, a
+ * socket or a device that is none
+ */
+bool lock_is_lost(int r);
+
 struct writer {
 	struct overlay *ov;
 	int fd;

@@ -374,7 +374,7 @@ int manifest_walk(struct manifest_walk *m, int fs_fd)
 
 	m->dev = st.st_dev;
 	if (r == 0)
-		r = make_line(m, fs_fd, &st);
+		r = tell(m, false, make_line(m, fs_fd, &st));
 	if (r == 0)
 		r = fs_walk_live(fs_fd, &visitor, m);
 	return r < 0 && !m->stopped && !(m->err && m->err->code)

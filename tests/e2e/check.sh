@@ -244,6 +244,7 @@ broken read "$fs/dir/random" \
 	"dir/random (new-1): it can't be read: Input/output error"
 broken flistxattr "$fs/dir/random" \
 	"dir/random (new-1): it can't be read: Input/output error"
+broken flistxattr "$fs" ". (new-1): it can't be read: Input/output error"
 other=$'\n'"changed: linked (new-1): it differs in hard link: restore the layer from a backup"
 broken openat dir \
 	"dir (new-1): it can't be read, nor what is in it: Input/output error" \

@@ -307,8 +307,21 @@ static void what_stands_for_the_lock_is_kept_and_it_is_made_anew(void **state)
 	MUST(shale_exists(now, "k", &why));
 	REFUSED(EUCLEAN, "lock' is lost", shale_remove(now, "k", &why));
 	MUST(shale_check(now, SHALE_CHECK_REPAIR, see_finding, NULL, &why));
-	check_list(at("store/lost+found"), "lock lock.1");
 	MUST(shale_remove(now, "k", &why));
+	for (size_t i = 0; i < 2; i++) {
+		delete_path(at("store/lock"));
+		assert_int_equal(mknod(at("store/lock"),
+				       (i ? S_IFIFO : S_IFSOCK) | 0600, 0),
+				 0);
+		now = open_more(NULL, NULL);
+		REFUSED(EUCLEAN, "lock' is lost",
+			shale_prepare(now, "k", NULL, NULL, &why));
+		MUST(shale_check(now, SHALE_CHECK_REPAIR, see_finding, NULL,
+				 &why));
+		MUST(shale_prepare(now, "k", NULL, NULL, &why));
+		MUST(shale_remove(now, "k", &why));
+	}
+	check_list(at("store/lost+found"), "lock lock.1 lock.2 lock.3");
 	MUST(shale_check(now, 0, NULL, NULL, &why));
 }
 
