@@ -98,12 +98,12 @@ int mounted_own_target(const struct mounted *mounted, gid_t gid, int *ret_fd,
 }
 
 /* Wherever it is by now: its directory may have been renamed. */
-static void detach(int mount_fd)
+static int detach(int mount_fd)
 {
 	char path[FS_FD_PATH_SIZE];
 
 	fs_fd_path(mount_fd, path);
-	(void)umount2(path, MNT_DETACH);
+	return umount2(path, MNT_DETACH);
 }
 
 int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
@@ -114,9 +114,11 @@ int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
 	if (r < 0)
 		return r;
 	if (move_mount(mount_fd, "", target_fd, "",
-		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+		mounted->mount = 0;
 		return error_errno(err, errno, "mount on '%s'",
 				   mounted->target);
+	}
 	r = make_private(mount_fd);
 	if (r < 0)
 		error_errno(err, -r, "make the mount on '%s' private",
@@ -125,8 +127,8 @@ int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
 		r = error_fail(err, ESTALE,
 			       "mounted, but '%s' shows something else",
 			       mounted->target);
-	if (r < 0)
-		detach(mount_fd);
+	if (r < 0 && detach(mount_fd) == 0)
+		mounted->mount = 0;
 	return r;
 }
 

@@ -542,10 +542,16 @@ int door_release(struct shale_store *store, const struct release *release,
 	    !is_own_at_stop(&record, release->owner))
 		return 0;
 	r = release_own(store, release, &record, err);
-	return r == -EBUSY ? error_context(err, r,
-					   "'%s' stays until 'shale cleanup'",
-					   release->key)
-			   : r;
+	if (r != -EBUSY)
+		return r;
+	return is_removed(record.onstop)
+		       ? error_context(err, r,
+				       "'%s' stays until 'shale cleanup'",
+				       release->key)
+		       : error_context(
+				 err, r,
+				 "'%s' stays: delete the container again, or 'shale commit' it",
+				 release->key);
 }
 
 /* ---- cleanup ---- */

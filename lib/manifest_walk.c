@@ -69,8 +69,9 @@ int manifest_walk_begin(struct manifest_walk *m)
 
 static int fail_here(const struct manifest_walk *m, int r)
 {
-	return error_errno(m->err, -r, "read '%s' of the layer",
-			   m->path.len ? m->path.bytes : ".");
+	return error_errno(m->err, -r, "read '%s' of the layer%s",
+			   m->path.len ? m->path.bytes : ".",
+			   overlay_ids_hint(r));
 }
 
 void manifest_digest(struct digest *digest, char ret[MANIFEST_DIGEST_SIZE])
@@ -280,11 +281,13 @@ static int make_line(struct manifest_walk *m, int fd, const struct stat *st)
 	return stop_at(m, r);
 }
 
-/* What is not the medium's, or ends the whole walk. */
+/* What is not the medium's, or ends the whole walk: who may not read a layer
+ * can't say that it is damaged.
+ */
 static bool is_ours(int r)
 {
 	return r == -ENOMEM || r == -EMFILE || r == -ENFILE ||
-	       r == -ECANCELED || r == -EXDEV;
+	       r == -ECANCELED || r == -EXDEV || r == -EACCES || r == -EPERM;
 }
 
 static int tell(struct manifest_walk *m, bool is_tree, int r)

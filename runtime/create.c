@@ -392,8 +392,12 @@ static int settle(struct creation *c, const struct ending *ending,
 	if (!is_foreground(c->call)) {
 		if (!ending->signal && !ending->status)
 			return 0;
-		/* Killed late, it has left one that can be started. */
-		return presence_is_known(m->runtime, m->root, m->id)
+		/* Killed late, it has left one that can be started.  (Where no
+		 * root is known, what it refused may be there of another.)
+		 */
+		return (ending->signal || *m->root) &&
+				       presence_is_known(m->runtime, m->root,
+							 m->id)
 			       ? 0
 			       : undo(c, err);
 	}

@@ -252,6 +252,10 @@ broken openat dir \
 broken getdents64 "$fs/dir" \
 	"dir (new-1): it can't be read, nor what is in it: Input/output error" \
 	"$other"
+run strace -o "$T/trace" -P dir -e inject=openat:error=EACCES \
+	"$shale" --root "$S" verify new-1
+is "$status$out" 1 'what one may not read is not called damaged'
+like "$err" "read 'dir' of the layer.*ermission denied" 'and is named'
 was=$(stat -c %y "$fs/dir/random")
 printf '\001' | dd of="$fs/dir/random" bs=1 seek=123456 conv=notrunc status=none
 touch -d "$was" "$fs/dir/random"

@@ -151,6 +151,13 @@ recover 1
 is "$(left)" '' 'and cleanup takes it away'
 clear_up
 
+# The first call asks whether there is one.
+since=$SECONDS
+traced -e inject=move_mount:error=EPERM:when=2+ -- create --bundle "$B" kill
+is "$?$(left)" 1 'a create whose mount can not be put in place leaves nothing'
+[ $((SECONDS - since)) -lt 4 ]
+result $? 'and does not wait for itself'
+
 # ---- the real runtime ----
 # One that dies after so many milliseconds.
 cat >"$T/runc-dies" <<'END'
