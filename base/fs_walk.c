@@ -403,6 +403,7 @@ static int walk_tree(int dir_fd, struct walk *walk)
 {
 	struct stat st;
 	int r, fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct fs_entry root = { fd, ".", NULL };
 
 	if (fd < 0)
 		return -errno;
@@ -413,7 +414,7 @@ static int walk_tree(int dir_fd, struct walk *walk)
 	}
 	walk->dev = st.st_dev;
 	walk->has_mnt_id = fs_mnt_id(fd, "", &walk->mnt_id) == 0;
-	r = push(walk, fd, &st);
+	r = walk->live ? push_live(walk, &root, fd, &st) : push(walk, fd, &st);
 	if (r == 0)
 		r = walk_run(walk);
 	while (walk->depth)

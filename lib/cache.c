@@ -194,6 +194,13 @@ void cache_forget(struct cache *cache, enum room room, const char *id)
 	(void)pthread_mutex_unlock(&cache->mutex);
 }
 
+void cache_drop(struct cache *cache)
+{
+	(void)pthread_mutex_lock(&cache->mutex);
+	flush(cache);
+	(void)pthread_mutex_unlock(&cache->mutex);
+}
+
 void cache_set_whole(struct cache *cache, uint64_t generation, enum room room,
 		     size_t count)
 {

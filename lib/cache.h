@@ -50,6 +50,12 @@ void cache_add(struct cache *cache, struct record *record);
 void cache_forget(struct cache *cache, enum room room, const char *id);
 
 /**
+ * cache_drop - the writer has moved a layer, which may be below others: nothing
+ * that was read before is served any more
+ */
+void cache_drop(struct cache *cache);
+
+/**
  * cache_set_whole - a room was read from end to end while @generation, even, did
  * not change, and @count snapshots were found
  *

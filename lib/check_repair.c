@@ -73,7 +73,7 @@ static void lost_name(const char *where, const char *entry, int try,
 		       *where && *entry ? "-" : "", entry, number);
 }
 
-/* The lock is held, the generation odd. */
+/* The lock is held, the generation odd; or it is the lock that is moved. */
 static int rename_lost(int dir_fd, const char *name, int lost_fd,
 		       const char *where, const char *entry,
 		       char ret[LOST_SIZE])
@@ -145,8 +145,7 @@ static int lose_entry(struct check *c, const struct site *site,
 	where_of(site, where);
 	r = rename_lost(site->fd, site->entry, lost_fd, where, site->entry,
 			lost);
-	if (r == 0 && site->id && *site->id)
-		cache_forget(c->ov->cache, site->room, site->id);
+	cache_drop(c->ov->cache);
 	return tell_lost(r, site->entry, lost, ret_done, err);
 }
 
@@ -182,8 +181,7 @@ static int lose_directory(struct check *c, const struct site *site,
 	where_of(site, where);
 	r = rename_lost(c->ov->room_fd[site->room], site->id, lost_fd, where,
 			"", lost);
-	if (r == 0)
-		cache_forget(c->ov->cache, site->room, site->id);
+	cache_drop(c->ov->cache);
 	return tell_lost(r, site->id, lost, ret_done, err);
 }
 
@@ -200,7 +198,8 @@ static bool is_upper(const struct check *c, const struct site *site)
 static int check_unmounted(const struct check *c, const struct site *site,
 			   struct shale_error *err)
 {
-	struct record record = { .kind = site->kind };
+	struct record record = { .kind = site->kind,
+				 .name = (char *)(uintptr_t)site->id };
 	auto_fd fs_fd = openat(site->fd, "fs",
 			       O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
@@ -266,6 +265,8 @@ int repair_uncertified(struct check *c, void *ctx, char *ret_done,
 		r = writer_begin(c->ov, &writer, err);
 	if (r == 0 && (!is_same(c, site) || has_kind(site)))
 		return -ENOENT;
+	if (r == 0 && site->room == ROOM_SNAPSHOTS)
+		r = children_check_none(c->ov, site->id, err);
 	return r < 0 ? r
 		     : lose_directory(c, site, &writer, lost_fd, ret_done, err);
 }
@@ -306,7 +307,7 @@ static int put_right(struct check *c, const struct site *site,
 		      RENAME_NOREPLACE) < 0)
 		return error_errno(err, errno, "rename it to '%s'",
 				   site->right_id);
-	cache_forget(c->ov->cache, site->room, site->id);
+	cache_drop(c->ov->cache);
 	(void)snprintf(ret_done, CHECK_DONE_SIZE, "renamed to '%s/%s'",
 		       record_room_name(site->room), site->right_id);
 	return 0;
@@ -380,16 +381,22 @@ int repair_labels(struct check *c, void *ctx, char *ret_done,
 	return r < 0 ? r : lose_entry(c, ctx, are_torn, ret_done, err);
 }
 
-/* What is no link holds something, and the new one would take its place. */
+static bool is_no_link(const struct site *site)
+{
+	struct stat st;
+
+	return fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       !S_ISLNK(st.st_mode);
+}
+
+/* It holds something, and the new one would take its place. */
 static int lose_no_link(const struct site *site, int lost_fd,
 			struct shale_error *err)
 {
 	char where[WHERE_SIZE], lost[LOST_SIZE];
-	struct stat st;
 	int r;
 
-	if (fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    S_ISLNK(st.st_mode))
+	if (lost_fd < 0 || !is_no_link(site))
 		return 0;
 	where_of(site, where);
 	r = rename_lost(site->fd, site->entry, lost_fd, where, site->entry,
@@ -420,7 +427,8 @@ int repair_usage(struct check *c, void *ctx, char *ret_done,
 	r = usage_store(staged.fd, &usage);
 	if (r < 0)
 		return error_errno(err, -r, "write its usage");
-	r = open_lost(c->ov, &lost_fd, err);
+	if (is_no_link(site))
+		r = open_lost(c->ov, &lost_fd, err);
 	if (r == 0)
 		r = writer_begin(c->ov, &writer, err);
 	if (r == 0 && !is_same(c, site))
@@ -478,27 +486,40 @@ int repair_work(struct check *c, void *ctx, char *ret_done,
 
 /* ---- the lock ---- */
 
-/* Nobody can have this one, so those who mend it exclude each other. */
+static bool is_something_else(const struct site *site)
+{
+	struct stat st;
+
+	return fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       !S_ISREG(st.st_mode);
+}
+
+/* Nobody can have that one, so those who move it exclude each other. */
+static int lose_lock(struct check *c, const struct site *site,
+		     struct shale_error *err)
+{
+	char lost[LOST_SIZE];
+	auto_locked_fd lost_fd = -1;
+	int r = open_lost(c->ov, &lost_fd, err);
+
+	if (r == 0 && flock(lost_fd, LOCK_EX) < 0)
+		r = error_errno(err, errno, "lock '" LOST_FOUND "'");
+	if (r < 0 || !is_something_else(site))
+		return r;
+	r = rename_lost(site->fd, site->entry, lost_fd, "", site->entry, lost);
+	return r < 0 ? error_errno(err, -r, "move '%s' to " LOST_FOUND,
+				   site->entry)
+		     : 0;
+}
+
 int repair_lock(struct check *c, void *ctx, char *ret_done,
 		struct shale_error *err)
 {
 	const struct site *site = ctx;
-	char lost[LOST_SIZE];
-	auto_locked_fd lost_fd = -1;
-	struct stat st;
-	int r = open_lost(c->ov, &lost_fd, err);
+	int r = is_something_else(site) ? lose_lock(c, site, err) : 0;
 
 	if (r < 0)
 		return r;
-	if (flock(lost_fd, LOCK_EX) < 0)
-		return error_errno(err, errno, "lock '" LOST_FOUND "'");
-	if (fstatat(site->fd, site->entry, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    !S_ISREG(st.st_mode))
-		r = rename_lost(site->fd, site->entry, lost_fd, "", site->entry,
-				lost);
-	if (r < 0)
-		return error_errno(err, -r, "move '%s' to " LOST_FOUND,
-				   site->entry);
 	r = format_make_lock(c->ov);
 	if (r < 0)
 		return error_errno(err, -r, "create 'lock'");

@@ -99,3 +99,15 @@ int children_count_locked(struct overlay *ov, const char *id, long *ret,
 	tally_free(tally);
 	return 0;
 }
+
+int children_check_none(struct overlay *ov, const char *id,
+			struct shale_error *err)
+{
+	long children;
+	int r = children_count_locked(ov, id, &children, err);
+
+	if (r < 0 || children == 0)
+		return r;
+	return error_fail(err, ENOTEMPTY,
+			  "it has children: restore its fact 'name'");
+}

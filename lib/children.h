@@ -24,4 +24,14 @@ int children_count(struct overlay *ov, const char *id, uint64_t *generation,
 int children_count_locked(struct overlay *ov, const char *id, long *ret,
 			  struct shale_error *err);
 
+/**
+ * children_check_none - what lost its name may go only if it has no children
+ *
+ * The store's lock is held.
+ *
+ * Return: 0, -ENOTEMPTY (it has) or another negative errno; with a sentence.
+ */
+int children_check_none(struct overlay *ov, const char *id,
+			struct shale_error *err);
+
 #endif

@@ -342,7 +342,7 @@ int format_open(struct overlay *ov, struct shale_error *err)
 	ov->lock_fd = openat(ov->root_fd, "lock",
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	/* Without it all can be read, and check can make it anew. */
-	return ov->lock_fd < 0 && !lock_is_lost(-errno)
+	return ov->lock_fd < 0 && !lock_is_lost(ov)
 		       ? error_errno(err, errno, "open 'lock'")
 		       : 0;
 }

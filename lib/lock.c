@@ -84,22 +84,21 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 		     struct shale_error *err)
 {
 	for (int try = 0; try < REOPEN_TRIES; try++) {
-		auto_locked_fd fd = openat(ov->root_fd, "lock",
-					   O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+		auto_locked_fd fd =
+			openat(ov->root_fd, "lock",
+			       O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		struct stat st;
 		int r;
 
-		if (fd < 0)
+		if (fd < 0 || fstat(fd, &st) < 0)
 			return -errno;
+		if (!S_ISREG(st.st_mode))
+			return -ENOENT;
 		r = queue_wait(ov, fd);
 		if (r == -ETIMEDOUT)
 			return refuse_late(ov, fd, err);
 		if (r < 0)
 			return r;
-		if (fstat(fd, &st) < 0)
-			return -errno;
-		if (!S_ISREG(st.st_mode))
-			return -ENOENT;
 		if (is_still_the_lock(ov, &st)) {
 			writer->fd = take_fd(&fd);
 			return 0;
@@ -122,9 +121,13 @@ static uint64_t generation_after(uint64_t generation)
 	return ns > generation ? ns : generation + 2;
 }
 
-bool lock_is_lost(int r)
+bool lock_is_lost(const struct overlay *ov)
 {
-	return r == -ENOENT || r == -EISDIR || r == -ELOOP || r == -ENXIO;
+	struct stat st;
+
+	return fstatat(ov->root_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0
+		       ? errno == ENOENT
+		       : !S_ISREG(st.st_mode);
 }
 
 int writer_begin(struct overlay *ov, struct writer *writer,
@@ -136,7 +139,7 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 	if (r == -ETIMEDOUT)
 		return r;
 	/* Not ENOENT, by which callers understand that a snapshot is gone. */
-	if (lock_is_lost(r))
+	if (r < 0 && lock_is_lost(ov))
 		return error_fail(
 			err, EUCLEAN,
 			"the file '%s/lock' is lost: 'shale check --repair' makes it anew",

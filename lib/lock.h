@@ -18,11 +18,8 @@ uint64_t generation_read(struct overlay *ov);
 /** generation_read_fd - the same, of an open lock file */
 uint64_t generation_read_fd(int lock_fd);
 
-/**
- * lock_is_lost - what opening it told: there is none, or a directory, a link, a
- * socket or a device that is none
- */
-bool lock_is_lost(int r);
+/** lock_is_lost - there is no file ROOT/lock, or something else for it */
+bool lock_is_lost(const struct overlay *ov);
 
 struct writer {
 	struct overlay *ov;

@@ -4,6 +4,7 @@
  */
 #include "manifest.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
@@ -21,7 +22,10 @@
 #define MANIFEST_MAX ((off_t)1 << 32)
 
 struct comparing {
-	char *at; /* the next line to compare with; "" is the end */
+	char *at;    /* the next line to compare with; "" is the end */
+	char *first; /* all of them; what was not met has its type in capitals */
+	char **lines; /* in order; NULL until somebody searches */
+	size_t line_count;
 	struct growing path;
 	int (*found)(void *ctx, const char *kind, const char *path,
 		     const char *what);
@@ -51,16 +55,11 @@ static const char *column(const char *line, int n, size_t *ret_len)
 	return line;
 }
 
-/* The path that a line is about; "" is the root. */
-static int read_path(const char *line, struct growing *ret)
+/* A word without its escapes. */
+static int read_word(const char *word, size_t len, struct growing *ret)
 {
-	size_t len;
-	const char *word = column(line, 6, &len);
-
 	growing_cut(ret, 0);
 	growing_add(ret, "", 0);
-	if (len == 1 && *word == '.')
-		len = 0;
 	for (size_t i = 0; i < len; i++) {
 		char c = word[i];
 
@@ -73,6 +72,15 @@ static int read_path(const char *line, struct growing *ret)
 		growing_add(ret, &c, 1);
 	}
 	return ret->failed ? -ENOMEM : 0;
+}
+
+/* The path that a line is about; "" is the root. */
+static int read_path(const char *line, struct growing *ret)
+{
+	size_t len;
+	const char *word = column(line, 6, &len);
+
+	return read_word(word, len == 1 && *word == '.' ? 0 : len, ret);
 }
 
 /* The order of the walk: a directory, then what is in it, then the next. */
@@ -173,46 +181,157 @@ static void compare_xattrs(struct growing *what, const char *a, const char *b,
 	}
 }
 
-static int compare_lines(struct comparing *c, const char *path, const char *old,
+static int list_lines(struct comparing *c)
+{
+	size_t count = 0;
+
+	for (const char *at = c->first; *at; at += strlen(at) + 1)
+		count++;
+	c->lines = calloc(count + 1, sizeof(*c->lines));
+	if (!c->lines)
+		return -ENOMEM;
+	for (char *at = c->first; *at; at += strlen(at) + 1)
+		c->lines[c->line_count++] = at;
+	return 0;
+}
+
+/* The line of the file that a hard link's line names; NULL for none. */
+static int find_linked(struct comparing *c, const char *link, char **ret)
+{
+	struct growing wanted = { NULL, 0, 0, false };
+	size_t low = 0, high, len;
+	const char *value = column(link, 5, &len);
+	int r = c->lines ? 0 : list_lines(c);
+
+	*ret = NULL;
+	if (r == 0)
+		r = read_word(value, len, &wanted);
+	for (high = c->line_count; r == 0 && low < high;) {
+		const size_t middle = low + (high - low) / 2;
+		int order;
+
+		r = read_path(c->lines[middle], &c->path);
+		order = r < 0 ? 0 : compare_paths(c->path.bytes, wanted.bytes);
+		if (r == 0 && order == 0) {
+			*ret = c->lines[middle];
+			break;
+		}
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	free(wanted.bytes);
+	return r;
+}
+
+static void mark_unmet(char *line)
+{
+	*line = (char)(*line - 'a' + 'A');
+}
+
+static bool is_unmet(const char *line)
+{
+	return *line >= 'A' && *line <= 'Z';
+}
+
+static bool have_same_value(const char *a, const char *b)
+{
+	size_t a_len, b_len;
+	const char *a_value = column(a, 5, &a_len);
+	const char *b_value = column(b, 5, &b_len);
+
+	return a_len == b_len && !memcmp(a_value, b_value, a_len);
+}
+
+/*
+ * Hard links are lines without what their first name has.  Where that was not
+ * met, another name is the first one now, and the others are links to it.
+ * *ret_full is the line that has the rest; NULL: nothing has.
+ */
+static int compare_links(struct comparing *c, char *old, const char *new,
+			 char **ret_full, bool *ret_differs)
+{
+	char *origin = NULL, *other = NULL;
+	int r = 0;
+
+	*ret_full = *old != 'h' && *new != 'h' ? old : NULL;
+	*ret_differs = (*old == 'h') != (*new == 'h') ||
+		       (*old == 'h' && !have_same_value(old, new));
+	if (*old != 'h' || !*ret_differs)
+		return 0;
+	r = find_linked(c, old, &origin);
+	if (r == 0 && *new == 'h')
+		r = find_linked(c, new, &other);
+	if (r < 0 || !origin)
+		return r;
+	if (*new != 'h')
+		*ret_full = origin;
+	if (is_unmet(origin))
+		*ret_differs = *new == 'h' && !(other && *other == 'h' &&
+						have_same_value(old, other));
+	return 0;
+}
+
+static void compare_rest_of(struct growing *what, const char *full,
+			    const char *new)
+{
+	size_t full_len, new_len;
+	const char *a = column(full, 5, &full_len);
+	const char *b = column(new, 5, &new_len);
+
+	compare_value(what, *new, a, full_len, b, new_len);
+	a = column(full, COLUMNS, &full_len);
+	b = column(new, COLUMNS, &new_len);
+	compare_xattrs(what, a, b, false);
+	compare_xattrs(what, b, a, true);
+}
+
+static int tell_changed(struct comparing *c, const char *path,
+			const struct growing *what)
+{
+	auto_free char *sentence = NULL;
+
+	if (what->failed ||
+	    asprintf(&sentence, "it differs in %s", what->bytes) < 0)
+		return -ENOMEM;
+	return c->found(c->ctx, "changed", path, sentence);
+}
+
+static int compare_lines(struct comparing *c, const char *path, char *old,
 			 const char *new)
 {
-	const bool is_relinked = (*old == 'h') != (*new == 'h');
-	auto_free char *sentence = NULL;
 	struct growing what = { NULL, 0, 0, false };
 	size_t old_len, new_len;
+	bool differs;
+	char *full;
 	int r;
 
 	if (!strcmp(old, new))
 		return 0;
-	/* The line of a hard link is without what its first name has. */
-	if (is_relinked)
+	r = compare_links(c, old, new, &full, &differs);
+	if (r < 0)
+		return r;
+	if (full && tolower(*full) != *new)
+		add_difference(&what, columns[0]);
+	if (differs)
 		add_difference(&what, value_name('h'));
-	for (int i = 0; i < COLUMNS; i++) {
+	for (int i = 1; i < COLUMNS; i++) {
 		const char *a = column(old, i, &old_len);
 		const char *b = column(new, i, &new_len);
 
-		if (is_relinked && (i == 0 || i == 5))
-			continue;
-		if (i == 5)
-			compare_value(&what, *new, a, old_len, b, new_len);
-		else if (old_len != new_len || memcmp(a, b, old_len) != 0)
+		if (i != 5 &&
+		    (old_len != new_len || memcmp(a, b, old_len) != 0))
 			add_difference(&what, columns[i]);
 	}
-	old = column(old, COLUMNS, &old_len);
-	new = column(new, COLUMNS, &new_len);
-	if (!is_relinked) {
-		compare_xattrs(&what, old, new, false);
-		compare_xattrs(&what, new, old, true);
-	}
-	r = what.failed ? -1
-			: asprintf(&sentence, "it differs in %s",
-				   what.len ? what.bytes : "its record");
+	if (full)
+		compare_rest_of(&what, full, new);
+	if (full == old && !what.len)
+		add_difference(&what, "its record");
+	if (what.len || what.failed)
+		r = tell_changed(c, path, &what);
 	free(what.bytes);
-	if (r < 0) {
-		sentence = NULL;
-		return -ENOMEM;
-	}
-	return c->found(c->ctx, "changed", path, sentence);
+	return r;
 }
 
 /* The next line of the manifest, in place; NULL at its end. */
@@ -224,6 +343,12 @@ static char *next_line(struct comparing *c)
 static void line_done(struct comparing *c)
 {
 	c->at += strlen(c->at) + 1;
+}
+
+static void line_lost(struct comparing *c)
+{
+	mark_unmet(c->at);
+	line_done(c);
 }
 
 static int tell_missing(struct comparing *c)
@@ -248,7 +373,7 @@ static int go_to(struct comparing *c, const char *path, char **ret)
 			*ret = NULL;
 		if (order >= 0)
 			return 0;
-		line_done(c);
+		line_lost(c);
 		r = tell_missing(c);
 	}
 	return r;
@@ -285,7 +410,7 @@ static int skip_tree(struct comparing *c, const char *path)
 
 		if (r < 0 || !is_below(c->path.bytes, path))
 			return r;
-		line_done(c);
+		line_lost(c);
 	}
 	return 0;
 }
@@ -298,7 +423,7 @@ static int lose_entry(void *ctx, const char *path, bool is_tree, int error)
 	int r = go_to(c, path, &old);
 
 	if (r == 0 && old)
-		line_done(c);
+		line_lost(c);
 	if (r == 0 && is_tree)
 		r = skip_tree(c, path);
 	if (r != 0)
@@ -425,10 +550,12 @@ int manifest_compare(struct overlay *ov, int dir_fd, const char *parent_id,
 		if (*line == '\n')
 			*line = '\0';
 	r = check_head(&c, parent_id);
+	c.first = c.at;
 	if (r == 0)
 		r = manifest_walk(&m, fs_fd);
 	if (r == 0)
 		r = compare_rest(&c);
 	free(c.path.bytes);
+	free(c.lines);
 	return m.stopped ? m.stopped : r;
 }

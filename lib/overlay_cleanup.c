@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "cleaning.h"
 #include "error.h"
 #include "facts.h"
@@ -187,7 +188,11 @@ static int take_uncertified(struct cleaning *cleaning, const char *id,
 		return r < 0 ? error_errno(cleaning->err, -r, "look at '%s'",
 					   id)
 			     : 0;
+	r = writer_change(&writer, cleaning->err);
+	if (r < 0)
+		return r;
 	r = trash_make_room(ov, cleaning->room, id, trash, &why);
+	cache_drop(ov->cache);
 	if (r == 0)
 		return *trash ? 1 : 0;
 	*trash = '\0';
@@ -312,9 +317,14 @@ static int clean_id(struct cleaning *cleaning, const char *id)
 	r = is_certified(cleaning->ov, cleaning->room, id);
 	if (r < 0)
 		return error_errno(cleaning->err, -r, "look at '%s'", id);
-	if (r == 0)
-		return clean_uncertified(cleaning, id);
-	(void)clean_leftovers(cleaning, id);
+	if (r > 0) {
+		(void)clean_leftovers(cleaning, id);
+		return 0;
+	}
+	r = clean_uncertified(cleaning, id);
+	if (r != -ENOTEMPTY)
+		return r;
+	error_clear(cleaning->err); /* check names it, and what to do */
 	return 0;
 }
 

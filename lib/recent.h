@@ -2,7 +2,8 @@
 /*
  * The mounts that a handle computed lately.  What a record says never changes,
  * nor do the layers below a snapshot while that is there, so that a mount is
- * the same as long as the record is.
+ * the same as long as the record is.  What mends or sweeps up a damaged layer
+ * drops all records (cache_drop).
  */
 #ifndef LIB_RECENT_H
 #define LIB_RECENT_H

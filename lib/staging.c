@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "error.h"
 #include "fs.h"
 #include "scope.h"
@@ -163,8 +164,15 @@ int trash_move(struct overlay *ov, int dir_fd, const char *name,
 int trash_make_room(struct overlay *ov, enum room room, const char *id,
 		    char ret_trash[ID_SIZE], struct shale_error *err)
 {
-	int r = trash_move(ov, ov->room_fd[room], id, ret_trash);
+	struct stat st;
+	int r = 0;
 
+	if (room == ROOM_SNAPSHOTS &&
+	    fstatat(ov->room_fd[room], id, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		r = children_check_none(ov, id, err);
+	if (r < 0)
+		return error_context(err, r, "'snapshots/%s' has no name", id);
+	r = trash_move(ov, ov->room_fd[room], id, ret_trash);
 	if (r == 0 || r == -ENOENT)
 		return 0;
 	return error_errno(err, -r, "move the uncertified '%s' to trash", id);

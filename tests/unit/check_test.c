@@ -140,6 +140,30 @@ static void an_uncertified_directory_with_files_is_kept(void **state)
 	check_finds(0, "");
 }
 
+/* Its children would be without their layers. */
+static void an_uncertified_layer_with_children_stays(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	make_layer("base", NULL);
+	make_layer("child", "base");
+	delete_path(of_name("base", "name"));
+	reopen();
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 0);
+	check_finds(SHALE_CHECK_REPAIR,
+		    lines("uncertified snapshots/%s\n"
+			  "parent-missing snapshots/%s/name.parent\n",
+			  id("base"), id("child")));
+	MUST(shale_prepare(store, "new", NULL, NULL, &why));
+	REFUSED(ENOTEMPTY, "it has children: restore its fact 'name'",
+		shale_commit(store, "base", "new", NULL, &why));
+	check_list(of_name("base", "fs"), "file");
+	make_link(of_name("base", "name"), "base");
+	check_finds(0, "");
+}
+
 static void an_uncertified_directory_that_is_held_is_no_finding(void **state)
 {
 	char path[PATH_MAX];
@@ -1010,6 +1034,7 @@ int main(void)
 		TEST_IN_STORE(
 			an_uncertified_directory_without_files_is_deleted),
 		TEST_IN_STORE(an_uncertified_directory_with_files_is_kept),
+		TEST_IN_STORE(an_uncertified_layer_with_children_stays),
 		TEST_IN_STORE(
 			an_uncertified_directory_that_is_held_is_no_finding),
 		TEST_IN_STORE(a_kind_fact_that_is_no_link_is_named),

@@ -285,6 +285,16 @@ static void a_lost_lock_stops_writers_alone_and_is_made_anew(void **state)
 	MUST(shale_prepare(store, "l", NULL, NULL, &why));
 }
 
+static void a_lost_lock_needs_no_lost_and_found(void **state)
+{
+	(void)state;
+	make_file(at("store/lost+found"), "");
+	delete_path(at("store/lock"));
+	reopen();
+	(void)shale_check(store, SHALE_CHECK_REPAIR, see_finding, NULL, &why);
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+}
+
 static void what_stands_for_the_lock_is_kept_and_it_is_made_anew(void **state)
 {
 	struct shale_store *now;
@@ -543,6 +553,7 @@ int main(void)
 		TEST_IN_DIR(a_creator_killed_at_any_moment_leaves_no_wreck),
 		TEST_IN_DIR(overlay_is_refused_by_its_name),
 		TEST_IN_STORE(a_lost_lock_stops_writers_alone_and_is_made_anew),
+		TEST_IN_STORE(a_lost_lock_needs_no_lost_and_found),
 		TEST_IN_STORE(
 			what_stands_for_the_lock_is_kept_and_it_is_made_anew),
 		TEST_IN_DIR(a_refused_root_is_not_left_behind),

@@ -300,6 +300,40 @@ static void any_flipped_bit_of_a_name_is_found(void **state)
 	check_differs("n", "");
 }
 
+/* Another name of the file is the first one then, with all that it has. */
+static void names_whose_first_is_gone_are_compared(void **state)
+{
+	struct spot root, file;
+	char copy[PATH_MAX];
+
+	(void)state;
+	MUST(shale_prepare(store, "k", NULL, NULL, &why));
+	make_file(of_key("k", "fs/a"), "same");
+	assert_int_equal(link(of_key("k", "fs/a"), of_key("k", "fs/m")), 0);
+	assert_int_equal(link(of_key("k", "fs/a"), of_key("k", "fs/z")), 0);
+	MUST(shale_commit(store, "n", "k", &with_manifest, &why));
+	root = spot_of(of_name("n", "fs"));
+	file = spot_of(of_name("n", "fs/m"));
+	delete_path(of_name("n", "fs/a"));
+	keep_times(&root);
+	check_differs("n", "missing a\n");
+	flip_content(&file, 0, 0);
+	check_differs("n", "missing a\nchanged m\n");
+	flip_content(&file, 0, 0);
+	assert_int_equal(link(of_name("n", "fs/m"), of_name("n", "fs/a")), 0);
+	keep_times(&root);
+	check_differs("n", "");
+	/* With all else the same it is another file. */
+	(void)snprintf(copy, sizeof(copy), "%s", of_name("n", "fs/z"));
+	delete_path(copy);
+	make_file(copy, "same");
+	assert_int_equal(chmod(copy, file.st.st_mode & 07777), 0);
+	(void)snprintf(file.path, sizeof(file.path), "%s", copy);
+	keep_times(&file);
+	keep_times(&root);
+	check_differs("n", "changed z\n");
+}
+
 static void times_targets_devices_and_links_are_compared(void **state)
 {
 	const struct timespec times[2] = { { 1, 0 }, { 1, 1 } };
@@ -456,6 +490,7 @@ int main(void)
 		TEST_IN_STORE(any_flipped_bit_of_an_owner_is_found),
 		TEST_IN_STORE(any_flipped_bit_of_an_attribute_is_found),
 		TEST_IN_STORE(any_flipped_bit_of_a_name_is_found),
+		TEST_IN_STORE(names_whose_first_is_gone_are_compared),
 		TEST_IN_STORE(times_targets_devices_and_links_are_compared),
 		TEST_IN_STORE(added_and_missing_entries_are_named),
 		TEST_IN_STORE(any_flipped_bit_of_the_manifest_is_found),
