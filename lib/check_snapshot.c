@@ -138,15 +138,20 @@ static int check_kind(struct look *look)
 
 		if (kinds[i].room != look->site.room)
 			continue;
-		r = fs_read_link(look->fd, fact, text);
+		r = facts_read(look->fd, fact, text);
 		if (r == -ENOENT)
 			continue;
-		if (r < 0) {
+		if (r == -EUCLEAN) {
 			is_torn = true;
+			/* What has no name can't be removed by it. */
 			r = found(
 				look, "fact-torn", fact,
 				"its kind fact is no symbolic link, or too long",
-				removal(look), NULL);
+				"restore the fact, or take the directory away by hand",
+				NULL);
+		} else if (r < 0) {
+			return error_errno(look->c->err, -r, "read '%s'",
+					   path_of(look, fact));
 		} else if (look->site.kind) {
 			r = found(look, "two-kinds", fact,
 				  "it is an active and a view",
@@ -294,7 +299,11 @@ static int check_volatile(struct look *look)
 
 	if (!look->is_volatile)
 		return 0;
-	if (volatile_read(look->fd, record.volatile_boot) < 0)
+	r = volatile_read(look->fd, record.volatile_boot);
+	if (r < 0 && r != -ENOENT && r != -EINVAL)
+		return error_errno(look->c->err, -r, "read '%s'",
+				   path_of(look, "volatile"));
+	if (r < 0)
 		return found(look, "volatile", "volatile",
 			     "its volatile fact is torn", removal(look), NULL);
 	r = volatile_check(&record, look->c->err);
@@ -350,8 +359,10 @@ static int check_upper(struct look *look)
 
 	(void)stpcpy(record.id, look->site.id);
 	record.upper = upper;
-	if (r < 0)
+	if (r == -ENOENT || r == -EINVAL)
 		(void)error_fail(&error, EUCLEAN, "its fact 'upper' is torn");
+	else if (r < 0)
+		(void)error_errno(&error, -r, "read its fact 'upper'");
 	else
 		r = upper_open(look->c->ov, &record, &fd, &error);
 	if (r == 0)
@@ -385,10 +396,16 @@ static int check_fs(struct look *look)
 static int check_usage(struct look *look)
 {
 	struct usage usage;
+	int r;
 
-	if (look->site.room != ROOM_SNAPSHOTS ||
-	    usage_load(look->fd, &usage) == 0)
+	if (look->site.room != ROOM_SNAPSHOTS)
 		return 0;
+	r = usage_load(look->fd, &usage);
+	if (r == 0)
+		return 0;
+	if (r != -ENOENT && r != -EUCLEAN)
+		return error_errno(look->c->err, -r, "read '%s'",
+				   path_of(look, "usage"));
 	return found(look, "usage", "usage",
 		     "its usage is not on record, or torn",
 		     "'shale check --repair' measures it anew", repair_usage);

@@ -2,9 +2,10 @@
 /*
  * Stopping a container for a moment: see freeze.h.
  *
- * Who wants a cgroup frozen holds a shared flock on its state's file; who can
- * make that an exclusive one is alone.  All that is asked and done so is done
- * under the flock of the cgroup's directory.
+ * Who wants a cgroup frozen has a byte of its state's file, by a lock of the open
+ * file; who finds no other has that byte is alone.  That is asked, and what
+ * follows is done, with the first byte, which is everybody's.  All are locks for
+ * writing: who may only read the file can have none, and is not asked for.
  */
 #include "freeze.h"
 
@@ -15,18 +16,20 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "error.h"
-#include "fs.h"
 #include "inuse.h"
 #include "scope.h"
 
 #define FREEZE_TRIES 10000
+/* To thaw too early is better than never, or late. */
+#define THAW_TRIES 1000
+/* How many may want one cgroup frozen at once. */
+#define WANTS_MAX 4096
 #define FREEZE_PAUSE_NS 1000000
 
 /* The two freezers, the one to try first first. */
@@ -122,39 +125,88 @@ static int write_state(int fd, const char *text)
 	return pwrite(fd, text, strlen(text), 0) < 0 ? -errno : 0;
 }
 
+/* ---- who wants it frozen ---- */
+
+/* As all that the guardian calls, it is what a signal handler may call. */
+static int lock_byte(int state_fd, off_t at)
+{
+	struct flock lock = { .l_type = F_WRLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = at,
+			      .l_len = 1 };
+
+	return fcntl(state_fd, F_OFD_SETLK, &lock) < 0 ? -errno : 0;
+}
+
+static int lock_first(int state_fd, int tries)
+{
+	const struct timespec pause = { 0, FREEZE_PAUSE_NS };
+	int r;
+
+	while ((r = lock_byte(state_fd, 0)) == -EAGAIN && tries-- > 0)
+		(void)nanosleep(&pause, NULL);
+	return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
+static void unlock_first(int state_fd)
+{
+	struct flock lock = { .l_type = F_UNLCK,
+			      .l_whence = SEEK_SET,
+			      .l_len = 1 };
+
+	(void)fcntl(state_fd, F_OFD_SETLK, &lock);
+}
+
+/* A child that somebody forked would keep what close alone lets go. */
+static void unlock_all(int state_fd)
+{
+	struct flock lock = { .l_type = F_UNLCK, .l_whence = SEEK_SET };
+
+	(void)fcntl(state_fd, F_OFD_SETLK, &lock);
+}
+
+static int want(int state_fd)
+{
+	int r = -EAGAIN;
+
+	for (off_t at = 1; r == -EAGAIN && at <= WANTS_MAX; at++)
+		r = lock_byte(state_fd, at);
+	return r;
+}
+
+/* One for reading would meet those for writing alone. */
+static bool is_wanted_by_others(int state_fd)
+{
+	struct flock lock = { .l_type = F_RDLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = 1 };
+
+	return fcntl(state_fd, F_OFD_GETLK, &lock) == 0 &&
+	       lock.l_type != F_UNLCK;
+}
+
 /* Thaws where nobody else wants it frozen. */
 static int let_go(const struct freezer *freezer)
 {
-	/* Held for moments, unless its holder is stopped; and to thaw too early
-	 * is better than never.
-	 */
-	(void)fs_flock(freezer->dir_fd, LOCK_EX, FREEZE_TRIES);
-	if (flock(freezer->state_fd, LOCK_EX | LOCK_NB) < 0 &&
-	    errno == EWOULDBLOCK)
-		return 0;
-	return write_state(freezer->state_fd, freezer->thaw);
+	(void)lock_first(freezer->state_fd, THAW_TRIES);
+	return is_wanted_by_others(freezer->state_fd)
+		       ? 0
+		       : write_state(freezer->state_fd, freezer->thaw);
 }
 
+/* ---- the guardian ---- */
+
 /* Else the host's flocks would outlive the host for a moment. */
-static void close_all_but(int a, int b, int c)
+static void close_all_but(int a, int b)
 {
-	unsigned int kept[] = { (unsigned int)a, (unsigned int)b,
-				(unsigned int)c };
-	unsigned int from = 0;
+	const unsigned int low = (unsigned int)(a < b ? a : b);
+	const unsigned int high = (unsigned int)(a < b ? b : a);
 
-	for (size_t i = 0; i < 3; i++) {
-		for (size_t j = i + 1; j < 3; j++)
-			if (kept[j] < kept[i]) {
-				const unsigned int other = kept[i];
-
-				kept[i] = kept[j];
-				kept[j] = other;
-			}
-		if (kept[i] > from)
-			(void)syscall(SYS_close_range, from, kept[i] - 1, 0U);
-		from = kept[i] + 1;
-	}
-	(void)syscall(SYS_close_range, from, ~0U, 0U);
+	if (low > 0)
+		(void)syscall(SYS_close_range, 0U, low - 1, 0U);
+	if (high > low + 1)
+		(void)syscall(SYS_close_range, low + 1, high - 1, 0U);
+	(void)syscall(SYS_close_range, high + 1, ~0U, 0U);
 }
 
 /*
@@ -167,7 +219,7 @@ static void guard(int alive_fd, const struct freezer *freezer)
 	char byte;
 
 	(void)setsid(); /* what kills our group spares it */
-	close_all_but(alive_fd, freezer->dir_fd, freezer->state_fd);
+	close_all_but(alive_fd, freezer->state_fd);
 	while (read(alive_fd, &byte, 1) < 0 && errno == EINTR)
 		;
 	(void)let_go(freezer);
@@ -216,51 +268,50 @@ static int wait_until_frozen(const struct version *version, int dir_fd,
 	return -ETIMEDOUT;
 }
 
-/* 1: it is to be frozen and thawed by us; 0: somebody else has, and thaws it. */
-static int take_part(const struct version *version, int dir_fd, int state_fd)
+/* Its guardian is there before it is wanted: who dies between is missed by none.
+ * 1: it is to be frozen and thawed by us; 0: somebody else has, and thaws it.
+ */
+static int take_part(const struct version *version, int dir_fd,
+		     struct freezer *freezer)
 {
-	int r = fs_flock(dir_fd, LOCK_EX, FREEZE_TRIES);
-	bool is_alone;
+	int r = lock_first(freezer->state_fd, FREEZE_TRIES);
 
 	if (r < 0)
 		return r;
-	is_alone = flock(state_fd, LOCK_EX | LOCK_NB) == 0;
-	if (is_alone && says(dir_fd, version->state, version->frozen))
+	if (!is_wanted_by_others(freezer->state_fd) &&
+	    says(dir_fd, version->state, version->frozen))
 		return 0;
-	r = fs_flock(state_fd, LOCK_SH, FREEZE_TRIES);
-	(void)flock(dir_fd, LOCK_UN);
+	r = start_guardian(freezer);
+	if (r == 0)
+		r = want(freezer->state_fd);
+	unlock_first(freezer->state_fd);
 	return r < 0 ? r : 1;
 }
 
-static int freeze(const struct version *version, int *dir_fd,
+static int freeze(const struct version *version, int dir_fd,
 		  struct freezer *freezer)
 {
-	auto_locked_fd state_fd =
-		openat(*dir_fd, version->file, O_WRONLY | O_CLOEXEC);
 	int r;
 
-	if (state_fd < 0)
-		return -errno;
-	r = take_part(version, *dir_fd, state_fd);
-	if (r <= 0)
-		return r;
 	freezer->thaw = version->thaw;
-	freezer->dir_fd = take_fd(dir_fd);
-	freezer->state_fd = take_fd(&state_fd);
-	r = start_guardian(freezer);
-	if (r == 0)
-		r = wait_until_frozen(version, freezer->dir_fd,
-				      freezer->state_fd);
-	if (r < 0)
-		(void)freeze_end(freezer, NULL);
+	freezer->state_fd = openat(dir_fd, version->file, O_WRONLY | O_CLOEXEC);
+	if (freezer->state_fd < 0)
+		return -errno;
+	r = take_part(version, dir_fd, freezer);
+	if (r > 0) {
+		r = wait_until_frozen(version, dir_fd, freezer->state_fd);
+		if (r == 0)
+			return 0;
+	}
+	(void)freeze_end(freezer, NULL);
 	return r;
 }
 
 static int freeze_by(const struct version *version, const char *cgroup,
 		     struct freezer *ret, struct shale_error *err)
 {
-	auto_locked_fd dir_fd = open_cgroup(version, cgroup);
-	int r = dir_fd < 0 ? dir_fd : freeze(version, &dir_fd, ret);
+	auto_fd dir_fd = open_cgroup(version, cgroup);
+	int r = dir_fd < 0 ? dir_fd : freeze(version, dir_fd, ret);
 
 	return r < 0 ? error_errno(err, -r, "freeze cgroup '%s'", cgroup) : 0;
 }
@@ -297,7 +348,7 @@ int freeze_end(struct freezer *freezer, struct shale_error *err)
 {
 	int r = 0;
 
-	if (freezer->state_fd >= 0)
+	if (freezer->guardian > 0)
 		r = let_go(freezer);
 	/* It does the same once more; till it has, nobody else begins. */
 	drop_fd(&freezer->alive_fd);
@@ -306,7 +357,8 @@ int freeze_end(struct freezer *freezer, struct shale_error *err)
 		       errno == EINTR)
 			;
 	freezer->guardian = 0;
-	drop_locked_fd(&freezer->state_fd);
-	drop_locked_fd(&freezer->dir_fd);
+	if (freezer->state_fd >= 0)
+		unlock_all(freezer->state_fd);
+	drop_fd(&freezer->state_fd);
 	return r < 0 ? error_errno(err, -r, "thaw the container") : 0;
 }

@@ -12,15 +12,15 @@
 
 /* A frozen cgroup, and the process that thaws it should we die. */
 struct freezer {
-	int dir_fd, state_fd; /* -1: nothing to thaw */
-	int alive_fd;	      /* closed at our end, which the guardian sees */
+	int state_fd; /* with our locks; -1: nothing to thaw */
+	int alive_fd; /* closed at our end, which the guardian sees */
 	pid_t guardian;
 	const char *thaw; /* what to write */
 };
 
-#define FREEZER_INIT                                         \
-	{                                                    \
-		.dir_fd = -1, .state_fd = -1, .alive_fd = -1 \
+#define FREEZER_INIT                           \
+	{                                      \
+		.state_fd = -1, .alive_fd = -1 \
 	}
 
 /**

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -505,6 +506,34 @@ static void who_ends_first_thaws_it_for_nobody_else(void **state)
 	}
 }
 
+/* Whom the file lets read it can't make it stay frozen. */
+static void a_reader_of_the_state_can_not_keep_it_frozen(void **state)
+{
+	struct flock lock = { .l_type = F_RDLCK,
+			      .l_whence = SEEK_SET,
+			      .l_start = 1,
+			      .l_len = 1 };
+	char path[PATH_MAX + 64];
+	int fds[2];
+	pid_t pid;
+
+	(void)state;
+	needs_root();
+	pid = start_in_cgroup();
+	prepare_used_by(pid);
+	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, state_file);
+	fds[0] = open(path, O_RDONLY | O_CLOEXEC);
+	fds[1] = open(cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(fcntl(fds[0], F_OFD_SETLK, &lock), 0);
+	assert_int_equal(flock(fds[0], LOCK_SH), 0);
+	assert_int_equal(flock(fds[1], LOCK_EX), 0);
+	assert_int_equal(keep_and(see_it_frozen, &freezing), 0);
+	assert_false(is_frozen());
+	(void)close(fds[0]);
+	(void)close(fds[1]);
+	end_in_cgroup(pid);
+}
+
 static void what_somebody_else_has_frozen_stays_so(void **state)
 {
 	char path[PATH_MAX + 64];
@@ -579,6 +608,7 @@ int main(void)
 		TEST_IN_STORE(no_room_for_the_copy_changes_nothing),
 		TEST_IN_STORE(freeze_stops_the_container_and_thaws_it),
 		TEST_IN_STORE(who_ends_first_thaws_it_for_nobody_else),
+		TEST_IN_STORE(a_reader_of_the_state_can_not_keep_it_frozen),
 		TEST_IN_STORE(what_somebody_else_has_frozen_stays_so),
 		TEST_IN_STORE(a_container_is_thawed_when_we_are_killed),
 		TEST_IN_STORE(
