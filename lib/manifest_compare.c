@@ -227,7 +227,7 @@ static int find_linked(struct comparing *c, const char *link, char **ret)
 
 static void mark_unmet(char *line)
 {
-	*line = (char)(*line - 'a' + 'A');
+	*line = (char)toupper((unsigned char)*line);
 }
 
 static bool is_unmet(const char *line)
@@ -312,7 +312,7 @@ static int compare_lines(struct comparing *c, const char *path, char *old,
 	r = compare_links(c, old, new, &full, &differs);
 	if (r < 0)
 		return r;
-	if (full && tolower(*full) != *new)
+	if (full && tolower((unsigned char)*full) != *new)
 		add_difference(&what, columns[0]);
 	if (differs)
 		add_difference(&what, value_name('h'));
