@@ -20,6 +20,11 @@
 #define OPEN_TRIES 10000
 /* STATX_MNT_ID_UNIQUE, which older headers have not. */
 #define UNIQUE_MNT_ID 0x4000U
+/* And what statmount(2) of the same kernel has. */
+#ifndef SYS_statmount
+#define SYS_statmount 457
+#endif
+#define STAT_MOUNT_BASIC 2U
 /* Two changes so close may have the same time: until 6.13 the clock of files
  * moves with the timer's tick, at most 10 ms.
  */
@@ -99,6 +104,27 @@ int fs_unique_mnt_id(int fd, const char *path, uint64_t *ret)
 	if (!(stx.stx_mask & UNIQUE_MNT_ID))
 		return fs_mnt_id(fd, path, ret); /* until 6.8 */
 	*ret = stx.stx_mnt_id;
+	return 0;
+}
+
+int fs_find_mnt(uint64_t unique, uint64_t *ret)
+{
+	const struct {
+		uint32_t size, spare;
+		uint64_t id, mask;
+	} request = { sizeof(request), 0, unique, STAT_MOUNT_BASIC };
+	struct {
+		uint32_t unused[14]; /* mnt_id_old follows */
+		uint32_t id, rest[113];
+	} answer;
+
+	if (syscall(SYS_statmount, &request, &answer, sizeof(answer), 0U) < 0) {
+		if (errno != ENOSYS)
+			return -errno;
+		*ret = unique;
+		return 0;
+	}
+	*ret = answer.id;
 	return 0;
 }
 

@@ -80,6 +80,13 @@ int fs_mnt_id(int fd, const char *path, uint64_t *ret);
  */
 int fs_unique_mnt_id(int fd, const char *path, uint64_t *ret);
 
+/**
+ * fs_find_mnt - the number that fs_mnt_id has for fs_unique_mnt_id's
+ *
+ * Return: 0, -ENOENT (it is not in this mount namespace), or another errno.
+ */
+int fs_find_mnt(uint64_t unique, uint64_t *ret);
+
 /* One entry that fs_walk visits. */
 struct fs_entry {
 	int parent_fd;

@@ -326,6 +326,21 @@ static int visit(const char *door, int room_fd, const char *name,
 	return fn(ctx, &mounted, r < 0 ? why.msg : NULL);
 }
 
+/* -ENOENT is without a sentence. */
+static int list_room(const char *door, DIR **ret, struct shale_error *err)
+{
+	auto_fd fd = -1;
+	int r = rundir_open(door, false, &fd, err);
+
+	if (r < 0)
+		return r;
+	*ret = fdopendir(fd);
+	if (!*ret)
+		return error_errno(err, errno, "list the records");
+	(void)take_fd(&fd);
+	return 0;
+}
+
 int mounted_walk(const char *door,
 		 int (*fn)(void *ctx, struct mounted *mounted,
 			   const char *torn),
@@ -333,21 +348,47 @@ int mounted_walk(const char *door,
 {
 	const struct dirent *entry;
 	auto_dir dir = NULL;
-	int fd, r = rundir_open(door, false, &fd, err);
+	int r = list_room(door, &dir, err);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	dir = fdopendir(fd);
-	if (!dir) {
-		r = error_errno(err, errno, "list the records");
-		(void)close(fd);
-		return r;
-	}
 	while (r == 0 && (entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.')
 			r = visit(door, dirfd(dir), entry->d_name, fn, ctx,
 				  err);
 	return r;
+}
+
+/* Whether a record's name can be of the id: "ID", or "ID@HASH". */
+static bool is_name_of(const char *name, const char *id)
+{
+	const size_t len = strlen(id);
+
+	return !strncmp(name, id, len) && (!name[len] || name[len] == '@');
+}
+
+bool mounted_has_key(const char *door, const char *id, const char *key)
+{
+	const struct dirent *entry;
+	auto_dir dir = NULL;
+
+	if (!*id || *id == '.' ||
+	    (strcmp(door, DOOR_RUNTIME) != 0 &&
+	     strcmp(door, DOOR_PRECREATE) != 0) ||
+	    list_room(door, &dir, NULL) < 0)
+		return false;
+	while ((entry = readdir(dir)) != NULL) {
+		char fact[NAME_MAX + sizeof("/key")];
+		auto_free char *found = NULL;
+
+		if (!is_name_of(entry->d_name, id))
+			continue;
+		(void)snprintf(fact, sizeof(fact), "%s/key", entry->d_name);
+		found = read_fact(dirfd(dir), fact);
+		if (found && !strcmp(found, key))
+			return true;
+	}
+	return false;
 }
 
 int mounted_check_target(const struct mounted *mounted, struct shale_error *err)

@@ -127,6 +127,15 @@ int mounted_walk(const char *door,
 			   const char *torn),
 		 void *ctx, struct shale_error *err);
 
+/**
+ * mounted_has_key - whether a record of a container of this id has the key
+ * @door: that keeps records, or another
+ *
+ * Of any runtime and root; also one that another process works on, or that is
+ * not certified.  Reads the links alone.
+ */
+bool mounted_has_key(const char *door, const char *id, const char *key);
+
 /** mounted_is_same_runtime - whether a record is of a runtime and its root */
 bool mounted_is_same_runtime(const struct mounted *mounted, const char *runtime,
 			     const char *root);
@@ -173,6 +182,21 @@ int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
  */
 int mounted_unmount(struct mounted *mounted, bool *ret_done,
 		    struct shale_error *err);
+
+/* "'PATH' in the mount namespace of process PID" */
+#define MOUNTED_PLACE_SIZE (PATH_MAX + 64)
+
+/**
+ * mounted_is_elsewhere - whether the mount stands where mounted_unmount does
+ * not reach it
+ *
+ * It was moved, or another covers it, or it is in another mount namespace,
+ * where it is looked for on its target.
+ *
+ * Return: false also where that can't be seen.
+ */
+bool mounted_is_elsewhere(const struct mounted *mounted,
+			  char ret_place[MOUNTED_PLACE_SIZE]);
 
 /** mounted_remove - remove the record, which is cleared as well */
 int mounted_remove(struct mounted *mounted, struct shale_error *err);

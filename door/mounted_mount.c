@@ -8,14 +8,17 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "error.h"
 #include "fs.h"
 #include "lastuse.h"
+#include "mountinfo.h"
 #include "process.h"
 #include "scope.h"
 
@@ -201,22 +204,31 @@ int mounted_unmount(struct mounted *mounted, bool *ret_done,
 
 /* ---- who uses it ---- */
 
-static bool has_process(dev_t device)
+typedef bool process_fn(const struct mounted *mounted, int proc_fd,
+			const char *pid);
+
+/* Whose @fn is the first that is true; 0 for none. */
+static long find_process(const struct mounted *mounted, process_fn *fn)
 {
 	auto_dir dir = opendir("/proc");
 	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9' &&
+		    fn(mounted, dirfd(dir), entry->d_name))
+			return strtol(entry->d_name, NULL, 10);
+	return 0;
+}
+
+static bool has_it_as_root(const struct mounted *mounted, int proc_fd,
+			   const char *pid)
+{
 	char path[NAME_MAX + 16];
 	struct stat st;
 
-	while (dir && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/root", entry->d_name);
-		if (fstatat(dirfd(dir), path, &st, 0) == 0 &&
-		    st.st_dev == device)
-			return true;
-	}
-	return false;
+	(void)snprintf(path, sizeof(path), "%s/root", pid);
+	return fstatat(proc_fd, path, &st, 0) == 0 &&
+	       st.st_dev == mounted->device;
 }
 
 bool mounted_is_used(const struct mounted *mounted, bool ask_caller)
@@ -224,5 +236,74 @@ bool mounted_is_used(const struct mounted *mounted, bool ask_caller)
 	if (!mounted->is_certified || !mounted_is_of_this_boot(mounted))
 		return false;
 	return (ask_caller && process_find(mounted->caller, NULL)) ||
-	       (mounted->device && has_process(mounted->device));
+	       (mounted->device && find_process(mounted, has_it_as_root));
+}
+
+/* ---- where else it is ---- */
+
+static bool find_here(const struct mounted *mounted,
+			    char ret_place[MOUNTED_PLACE_SIZE])
+{
+	auto_file file = fopen("/proc/self/mountinfo", "re");
+	auto_free char *line = NULL;
+	struct mountinfo found;
+	uint64_t id;
+
+	if (!file || fs_find_mnt(mounted->mount, &id) < 0 ||
+	    mountinfo_find(file, id, false, &line) < 0 ||
+	    !mountinfo_parse(line, &found))
+		return false;
+	(void)snprintf(ret_place, MOUNTED_PLACE_SIZE, "'%.*s'", PATH_MAX,
+		       found.target);
+	return true;
+}
+
+/* A bind of a btrfs has another device in its files than here. */
+static bool is_its_line(const struct mounted *mounted, char *line)
+{
+	struct mountinfo found;
+	char device[32];
+
+	(void)snprintf(device, sizeof(device), "%u:%u", major(mounted->device),
+		       minor(mounted->device));
+	return mountinfo_parse(line, &found) &&
+	       !strcmp(found.target, mounted->target) &&
+	       (!strcmp(found.dev, device) || is_of_store_itself(mounted));
+}
+
+static bool has_it_mounted(const struct mounted *mounted, int proc_fd,
+			   const char *pid)
+{
+	char path[NAME_MAX + 32], space[FS_LINK_SIZE];
+	auto_free char *line = NULL;
+	auto_file file = NULL;
+	size_t room = 0;
+
+	(void)snprintf(path, sizeof(path), "%s/ns/mnt", pid);
+	if (fs_read_link(proc_fd, path, space) < 0 ||
+	    strcmp(space, mounted->space) != 0)
+		return false;
+	(void)snprintf(path, sizeof(path), "/proc/%s/mountinfo", pid);
+	file = fopen(path, "re");
+	while (file && getline(&line, &room, file) > 0)
+		if (is_its_line(mounted, line))
+			return true;
+	return false;
+}
+
+bool mounted_is_elsewhere(const struct mounted *mounted,
+			  char ret_place[MOUNTED_PLACE_SIZE])
+{
+	long pid;
+
+	if (!mounted->mount || !mounted_is_of_this_boot(mounted))
+		return false;
+	if (is_in_our_namespace(mounted))
+		return find_here(mounted, ret_place);
+	pid = find_process(mounted, has_it_mounted);
+	if (pid)
+		(void)snprintf(ret_place, MOUNTED_PLACE_SIZE,
+			       "'%.*s' in the mount namespace of process %ld",
+			       PATH_MAX, mounted->target, pid);
+	return pid != 0;
 }

@@ -17,6 +17,7 @@
 
 #include "error.h"
 #include "lastuse.h"
+#include "mounted.h"
 #include "patience.h"
 #include "presence.h"
 #include "process.h"
@@ -585,7 +586,9 @@ static int sweep_look(void *ctx, const struct shale_info *info)
 
 	if (record_fill(&record, info) != 0)
 		return 1;
-	if (!sweep->is_wanted(&record, sweep->boot))
+	/* One of a record goes with it: reap.h. */
+	if (!sweep->is_wanted(&record, sweep->boot) ||
+	    mounted_has_key(record.door, record.container, info->name))
 		return 0;
 	bigger = realloc(sweep->keys, (sweep->count + 1) * sizeof(*bigger));
 	if (!bigger)

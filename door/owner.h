@@ -146,7 +146,8 @@ int door_check(struct shale_store *store, shale_finding_fn *emit, void *ctx,
  * For `shale cleanup`.  Removed are keys that a door made with onstop
  * `remove`, that no live process uses, and that are of an earlier boot or
  * whose container has no directory in its runtime's root any more.  What
- * is to be kept or committed stays.
+ * is to be kept or committed stays, and what is on record with its mount
+ * (mounted.h): reap_gone takes that down.
  *
  * Return: 0 or the first failure; the others are removed all the same.
  */

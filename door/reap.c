@@ -17,19 +17,37 @@
 #include "runtime.h"
 #include "scope.h"
 
+/* The kernel knows of an upper wherever it is mounted; a view has none. */
+static int check_unmounted(struct shale_store *store,
+			   const struct mounted *mounted,
+			   struct shale_error *err)
+{
+	char place[MOUNTED_PLACE_SIZE];
+	int r = shale_in_use(store, mounted->key, err);
+
+	if (r == -EBUSY)
+		return r;
+	error_clear(err); /* whatever it is, the key's removal says */
+	if (mounted_is_elsewhere(mounted, place))
+		return error_fail(err, EBUSY,
+				  "it is mounted at %s: unmount that first",
+				  place);
+	return 0;
+}
+
 int reap_wait_unmounted(struct shale_store *store,
 			const struct mounted *mounted, struct shale_error *err)
 {
 	struct patience patience = PATIENCE_INIT;
 	struct shale_error why = SHALE_ERROR_INIT;
-	int r = shale_in_use(store, mounted->key, NULL);
+	int r = check_unmounted(store, mounted, NULL);
 
 	while (r == -EBUSY && patience_wait(&patience))
-		r = shale_in_use(store, mounted->key, NULL);
+		r = check_unmounted(store, mounted, NULL);
 	if (r == -EBUSY) /* once more, to be told by whom */
-		r = shale_in_use(store, mounted->key, &why);
-	if (r != -EBUSY)
-		return 0; /* whatever else it is, the key's removal says */
+		r = check_unmounted(store, mounted, &why);
+	if (r == 0)
+		return 0;
 	return error_fail(
 		err, EBUSY,
 		"'%s' is not on '%s' in this mount namespace, and is still in use: %s",

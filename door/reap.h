@@ -29,10 +29,10 @@
 int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
 
 /**
- * reap_wait_unmounted - wait until no overlay is mounted on the record's key
+ * reap_wait_unmounted - wait until nothing is mounted on the record's key
  *
  * For what mounted_unmount did not take down itself: it may be mounted all the
- * same, elsewhere.  Waits five seconds.
+ * same, elsewhere (mounted_is_elsewhere).  Waits five seconds.
  *
  * Return: 0, also where that can't be known, or -EBUSY with a sentence.
  */

@@ -206,9 +206,10 @@ disk_below()
 
 # A create that fails beside somebody who moves the bundle away: the mount goes
 # with it, so that what tells of it has to stay.
+# moved_bundle NAME ANNOTATIONS
 moved_bundle()
 {
-	bundle moved x 'parent("two")'
+	bundle moved x "$2"
 	cat >"$T/mover" <<-END
 	#!/bin/sh
 	case " \$* " in
@@ -220,13 +221,15 @@ moved_bundle()
 	run limited "$shale_runtime" --shale-runtime-path "$T/mover" \
 		--shale-root "$S" --root "$T/mover.root" create --bundle "$B" \
 		moved
-	refused 'a mount that was moved away is told' \
+	refused "$1: a mount that was moved away is told" \
 		"in use.*$B.away/rootfs.*: unmount that first"
+	ok "$1: nor does a cleanup take it" on_store cleanup
 	is "$(active_keys) $(records | wc -l)" 'moved 1' \
-		'and its key and record stay'
+		"$1: its key and record stay"
 	umount "$B.away/rootfs"
-	ok 'once it is unmounted' on_store cleanup
-	nothing_left 'nothing is left of it'
+	ok "$1: once it is unmounted" on_store cleanup
+	nothing_left "$1: nothing is left of it"
+	rm -r "$B.away"
 }
 
 # flocked FILE COMMAND...: while somebody has its lock
@@ -608,5 +611,7 @@ run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps
 is "$status" 139 'it ends by the signal that ended the runtime'
 nothing_left 'and leaves nothing'
-moved_bundle
+moved_bundle active 'parent("two")'
+moved_bundle view 'parent("two") | annotate("kind"; "view")'
+moved_bundle bind 'parent("base") | annotate("kind"; "view")'
 done_testing

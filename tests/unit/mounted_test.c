@@ -246,6 +246,7 @@ static int open_tmpfs(void)
 /* Needs root: a mount. */
 static void only_the_recorded_mount_is_unmounted(void **state)
 {
+	char place[MOUNTED_PLACE_SIZE];
 	auto_mounted made = record_of("/r", "mount", at("t"));
 	auto_fd fd = -1, target = -1;
 	bool done;
@@ -264,9 +265,12 @@ static void only_the_recorded_mount_is_unmounted(void **state)
 	assert_int_equal(mount("none", at("t"), "tmpfs", 0, NULL), 0);
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_false(done);
+	assert_true(mounted_is_elsewhere(&made, place));
+	assert_non_null(strstr(place, "t'"));
 	assert_int_equal(umount2(at("t"), 0), 0);
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_true(done);
+	assert_false(mounted_is_elsewhere(&made, place));
 	MUST(mounted_unmount(&made, &done, &why));
 	assert_false(done);
 	MUST(mounted_remove(&made, &why));
@@ -331,6 +335,35 @@ static void the_last_use_of_a_mount_is_told(void **state)
 	assert_false(lastuse_wait(made.watch_fd, 50));
 	helper_kill(&helper);
 	assert_true(lastuse_wait(made.watch_fd, 10000));
+	MUST(mounted_remove(&made, &why));
+}
+
+/* Takes the copies of all mounts away but that of the other namespace. */
+static int see_from_apart(void *ctx)
+{
+	const struct mounted *made = ctx;
+	char place[MOUNTED_PLACE_SIZE];
+
+	if (unshare(CLONE_NEWNS) < 0 || umount2(made->target, 0) < 0)
+		return errno;
+	return mounted_is_elsewhere(made, place) &&
+			       strstr(place, "in the mount namespace of process")
+		       ? 0
+		       : 99;
+}
+
+static void a_mount_of_another_namespace_is_found(void **state)
+{
+	auto_mounted made = record_of("/r", "mount", at("t"));
+	bool done;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	attach(&made, open_tmpfs());
+	assert_int_equal(in_child(see_from_apart, &made), 0);
+	MUST(mounted_unmount(&made, &done, &why));
+	assert_true(done);
 	MUST(mounted_remove(&made, &why));
 }
 
@@ -448,6 +481,7 @@ int main(void)
 		TEST_IN_DIR(only_the_recorded_mount_is_unmounted),
 		TEST_IN_DIR(a_mount_that_is_not_at_its_name_is_taken_away),
 		TEST_IN_DIR(the_last_use_of_a_mount_is_told),
+		TEST_IN_DIR(a_mount_of_another_namespace_is_found),
 		TEST_IN_DIR(a_last_use_of_our_own_is_told_at_once),
 		TEST_IN_DIR(a_bind_of_the_store_has_no_last_use),
 		TEST_IN_DIR(without_a_runtime_the_caller_tells),
