@@ -460,22 +460,32 @@ static int name_own_target(struct mounted *mounted, struct shale_error *err)
 	return 0;
 }
 
-/* Makes the directory and holds it, whoever tidies up meanwhile. */
+/*
+ * Makes the directory and holds it, whoever tidies up meanwhile.  One that does
+ * may want it for himself: then it is certified by the time that it is ours.
+ */
 static int make_held(struct mounted *mounted, struct shale_error *err)
 {
 	int r = -ENOENT;
 
 	for (int try = 0; r == -ENOENT && try < CREATE_TRIES; try++) {
 		drop_locked_fd(&mounted->fd);
-		if (mkdirat(mounted->room_fd, mounted->name, 0700) < 0)
-			return error_errno(err, errno,
-					   "create the record of '%s'",
-					   mounted->id);
-		r = hold(mounted, MOUNTED_WAIT);
+		r = mkdirat(mounted->room_fd, mounted->name, 0700) < 0
+			    ? -errno
+			    : hold(mounted, MOUNTED_WAIT);
 	}
-	return r < 0 ? error_errno(err, -r, "hold the record of '%s'",
-				   mounted->id)
-		     : 0;
+	if (r == 0 && faccessat(mounted->fd, FORMAT, F_OK,
+				AT_SYMLINK_NOFOLLOW) == 0)
+		r = -EEXIST;
+	if (r == 0)
+		return 0;
+	drop_locked_fd(&mounted->fd);
+	return r == -EEXIST
+		       ? error_fail(err, EEXIST,
+				    "another call makes container '%s' just now",
+				    mounted->id)
+		       : error_errno(err, -r, "create the record of '%s'",
+				     mounted->id);
 }
 
 int mounted_create(struct mounted *mounted, struct shale_error *err)
