@@ -38,6 +38,13 @@ static int read_file(const char *path, char *ret, size_t size)
 	return 0;
 }
 
+void process_hear_children(struct sigaction *ret_inherited)
+{
+	const struct sigaction standard = { .sa_handler = SIG_DFL };
+
+	(void)sigaction(SIGCHLD, &standard, ret_inherited);
+}
+
 int process_boot_id(char ret[PROCESS_BOOT_ID_SIZE])
 {
 	char text[PROCESS_BOOT_ID_SIZE];

@@ -6,6 +6,7 @@
 #ifndef BASE_PROCESS_H
 #define BASE_PROCESS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -40,6 +41,14 @@ void process_fill_streams(void);
  * soft limit is there for select(2).
  */
 void process_raise_limit(void);
+
+/**
+ * process_hear_children - be told how children end
+ * @ret_inherited: to be given back to sigaction(2) for SIGCHLD
+ *
+ * Where a caller leaves SIGCHLD ignored, nobody is.
+ */
+void process_hear_children(struct sigaction *ret_inherited);
 
 /* "PID START BOOT", which process_name writes. */
 #define PROCESS_NAME_SIZE (2 * 21 + PROCESS_BOOT_ID_SIZE)

@@ -161,14 +161,12 @@ static int enter_beside_child(struct map maps[2], struct shale_error *err)
 	return r;
 }
 
-/* Where a caller leaves SIGCHLD ignored, nobody is told how a child ended. */
 static int enter_mapped(struct map maps[2], struct shale_error *err)
 {
-	const struct sigaction standard = { .sa_handler = SIG_DFL };
 	struct sigaction inherited;
 	int r;
 
-	(void)sigaction(SIGCHLD, &standard, &inherited);
+	process_hear_children(&inherited);
 	r = enter_beside_child(maps, err);
 	(void)sigaction(SIGCHLD, &inherited, NULL);
 	return r;

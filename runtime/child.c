@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "process.h"
 
 /* As the caller left it to us. */
 struct inherited {
@@ -23,15 +24,14 @@ struct inherited {
 	struct sigaction sigchld;
 };
 
-/* All signals wait until we ask; that a child ends must be told. */
+/* All signals wait until we ask. */
 static void hold_signals(struct inherited *ret)
 {
-	const struct sigaction standard = { .sa_handler = SIG_DFL };
 	sigset_t all;
 
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, &ret->mask);
-	(void)sigaction(SIGCHLD, &standard, &ret->sigchld);
+	process_hear_children(&ret->sigchld);
 }
 
 static void restore_signals(const struct inherited *inherited)
@@ -88,32 +88,46 @@ static bool is_of_terminal(const siginfo_t *info)
 }
 
 /*
- * Whether the child has ended.  A stop of it by the terminal is ours as well;
- * who stops it alone also has it go on alone, and would leave us stopped.
+ * Once we were told to stop and the child has, in whichever order we hear of
+ * it, we stop as well.  Who stops the child alone has it go on alone, and would
+ * leave us stopped.
  */
-static bool look_after(pid_t pid, int *ret_status)
-{
-	pid_t who = waitpid(pid, ret_status, WNOHANG | WUNTRACED);
+struct stop {
+	bool is_told, has_come;
+};
 
-	if (who != pid)
-		return false;
-	if (!WIFSTOPPED(*ret_status))
+/* Whether the child has ended. */
+static bool look_after(pid_t pid, struct stop *stop, int *ret_status)
+{
+	pid_t who = waitpid(pid, ret_status, WNOHANG | WUNTRACED | WCONTINUED);
+
+	if (who == pid && !WIFSTOPPED(*ret_status) &&
+	    !WIFCONTINUED(*ret_status))
 		return true;
-	if (WSTOPSIG(*ret_status) != SIGSTOP)
+	if (who == pid)
+		stop->has_come = WIFSTOPPED(*ret_status);
+	if (stop->is_told && stop->has_come) {
+		*stop = (struct stop){ 0 };
 		(void)kill(getpid(), SIGSTOP);
+	}
 	return false;
 }
 
 static int wait_for(pid_t pid)
 {
+	struct stop stop = { 0 };
 	sigset_t all;
 	siginfo_t info;
 	int status;
 
 	(void)sigfillset(&all);
-	while (!look_after(pid, &status)) {
+	while (!look_after(pid, &stop, &status)) {
 		int signal = sigwaitinfo(&all, &info);
 
+		if (signal == SIGTSTP || signal == SIGTTIN || signal == SIGTTOU)
+			stop.is_told = true;
+		else if (signal == SIGCONT)
+			stop.is_told = false;
 		if (signal > 0 && signal != SIGCHLD && !is_of_terminal(&info))
 			(void)kill(pid, signal);
 	}
