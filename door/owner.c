@@ -370,24 +370,6 @@ int door_claim(struct shale_store *store, const struct claim *claim,
 	return r;
 }
 
-static int forget_user(struct shale_store *store, const char *key,
-		       struct shale_error *err)
-{
-	static const char *const fields[] = { "labels." SHALE_LABEL_USER,
-					      NULL };
-
-	return shale_update(store, key, NULL, fields, err);
-}
-
-void door_unclaim(struct shale_store *store, const char *key,
-		  enum claimed claimed)
-{
-	/* First, since a key in use is not removed. */
-	(void)forget_user(store, key, NULL);
-	if (claimed == CLAIMED_MADE)
-		(void)shale_remove(store, key, NULL);
-}
-
 int door_set_user(struct shale_store *store, const struct claim *claim,
 		  struct shale_error *err)
 {
@@ -476,18 +458,17 @@ static int let_go(struct shale_store *store, const char *key, const char *name,
  * hundred containers at once each would do that a hundred times.  A commit has
  * other failures, which may not come twice.
  */
-static int let_go_patiently(struct shale_store *store,
-			    const struct release *release, const char *name,
+static int let_go_patiently(struct shale_store *store, const char *key,
+			    int watch_fd, const char *name,
 			    struct shale_error *err)
 {
-	const char *key = release->key;
 	struct patience patience = PATIENCE_INIT;
 	struct shale_error *unheard = name ? err : NULL;
 	bool may_poll = true;
 	int r;
 
-	if (release->watch_fd >= 0)
-		may_poll = lastuse_wait(release->watch_fd, LAST_USE_MS);
+	if (watch_fd >= 0)
+		may_poll = lastuse_wait(watch_fd, LAST_USE_MS);
 	r = let_go(store, key, name, unheard);
 	while (r == -EBUSY && may_poll && patience_wait(&patience)) {
 		error_clear(unheard);
@@ -524,7 +505,8 @@ static int release_own(struct shale_store *store, const struct release *release,
 			return error_context(err, r, "commit '%s' as '%s'",
 					     release->key, name);
 	}
-	return let_go_patiently(store, release, name, err);
+	return let_go_patiently(store, release->key, release->watch_fd, name,
+				err);
 }
 
 int door_release(struct shale_store *store, const struct release *release,
@@ -553,6 +535,20 @@ int door_release(struct shale_store *store, const struct release *release,
 				 err, r,
 				 "'%s' stays: delete the container again, or 'shale commit' it",
 				 release->key);
+}
+
+int door_unclaim(struct shale_store *store, const char *key,
+		 enum claimed claimed, int watch_fd, struct shale_error *err)
+{
+	/* No process any more; but the kernel is asked before it is removed. */
+	static const char *const nobody[] = { SHALE_LABEL_USER, "0 0 - -",
+					      NULL };
+	static const char *const fields[] = { "labels." SHALE_LABEL_USER,
+					      NULL };
+	const bool is_made = claimed == CLAIMED_MADE;
+
+	(void)shale_update(store, key, is_made ? nobody : NULL, fields, NULL);
+	return is_made ? let_go_patiently(store, key, watch_fd, NULL, err) : 0;
 }
 
 /* ---- cleanup ---- */

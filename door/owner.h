@@ -76,11 +76,16 @@ int door_claim(struct shale_store *store, const struct claim *claim,
 
 /**
  * door_unclaim - undo door_claim after a later failure
+ * @watch_fd: as in struct release
  *
- * A key that was made is removed; one that was adopted is in nobody's use.
+ * A key that was made is removed, once nothing is mounted on it (five seconds);
+ * one that was adopted is in nobody's use.
+ *
+ * Return: 0, also where it is gone already, or as shale_remove: then the key
+ *         is still there.
  */
-void door_unclaim(struct shale_store *store, const char *key,
-		  enum claimed claimed);
+int door_unclaim(struct shale_store *store, const char *key,
+		 enum claimed claimed, int watch_fd, struct shale_error *err);
 
 /**
  * door_set_user - say who uses a key of ours from now on

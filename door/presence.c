@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <spawn.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "command.h"
+#include "process.h"
 #include "scope.h"
 
 /* 0, -ENOENT, or another errno: that can't be seen. */
@@ -39,40 +41,62 @@ bool presence_has_directory(const char *root, const char *id)
 	return look(root, id) == 0;
 }
 
+/* As the caller may not be: without a terminal, and with no signal held. */
+static int start(pid_t *ret, const char *runtime, const char *const *argv)
+{
+	posix_spawn_file_actions_t streams;
+	posix_spawnattr_t how;
+	sigset_t none;
+	int r = posix_spawn_file_actions_init(&streams);
+
+	if (r != 0)
+		return -r;
+	r = posix_spawnattr_init(&how);
+	if (r != 0) {
+		(void)posix_spawn_file_actions_destroy(&streams);
+		return -r;
+	}
+	(void)sigemptyset(&none);
+	(void)posix_spawnattr_setsigmask(&how, &none);
+	(void)posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK |
+						     POSIX_SPAWN_SETPGROUP);
+	for (int fd = 0; r == 0 && fd < 3; fd++)
+		r = posix_spawn_file_actions_addopen(&streams, fd, "/dev/null",
+						     O_RDWR, 0);
+	if (r == 0)
+		r = posix_spawn(ret, runtime, &streams, &how,
+				(char *const *)argv, environ);
+	(void)posix_spawnattr_destroy(&how);
+	(void)posix_spawn_file_actions_destroy(&streams);
+	return -r;
+}
+
+enum answer {
+	ANSWER_NO,
+	ANSWER_YES,
+	ANSWER_NONE,	  /* it was killed, or could not be waited for */
+	ANSWER_NO_RUNTIME /* it could not be started */
+};
+
 /* Whether `RUNTIME --root ROOT state ID` knows it. */
-static bool has_state(const char *runtime, const char *root, const char *id)
+static enum answer ask(const char *runtime, const char *root, const char *id)
 {
 	const char *const with_root[] = { runtime, "--root", root,
 					  "state", id,	     NULL };
 	const char *const without[] = { runtime, "state", id, NULL };
-	const struct sigaction standard = { .sa_handler = SIG_DFL };
 	struct sigaction inherited;
-	bool is_told;
+	enum answer answer = ANSWER_NO_RUNTIME;
 	int status;
 	pid_t pid;
 
-	/* Where a caller leaves it ignored, nobody is told how a child ended. */
-	(void)sigaction(SIGCHLD, &standard, &inherited);
-	pid = fork();
-	if (pid == 0) {
-		int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		sigset_t none;
-
-		/* The caller may hold all signals. */
-		(void)sigemptyset(&none);
-		(void)sigprocmask(SIG_SETMASK, &none, NULL);
-		(void)dup2(fd, 0);
-		(void)dup2(fd, 1);
-		(void)dup2(fd, 2);
-		(void)execv(runtime,
-			    (char *const *)(*root ? with_root : without));
-		_exit(127);
+	process_hear_children(&inherited);
+	if (start(&pid, runtime, *root ? with_root : without) == 0) {
+		answer = ANSWER_NONE;
+		if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+			answer = WEXITSTATUS(status) ? ANSWER_NO : ANSWER_YES;
 	}
-	is_told = pid > 0 && waitpid(pid, &status, 0) == pid;
 	(void)sigaction(SIGCHLD, &inherited, NULL);
-	if (!is_told)
-		return true;
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	return answer;
 }
 
 bool presence_is_gone(const char *runtime, const char *root, const char *id)
@@ -81,12 +105,16 @@ bool presence_is_gone(const char *runtime, const char *root, const char *id)
 		return false;
 	if (*root && command_kind(runtime) != RUNTIME_NONE)
 		return true;
-	return !has_state(runtime, root, id);
+	return ask(runtime, root, id) == ANSWER_NO;
 }
 
-bool presence_is_known(const char *runtime, const char *root, const char *id)
+bool presence_may_be(const char *runtime, const char *root, const char *id)
 {
-	if (presence_has_no_directory(root, id))
+	enum answer answer;
+
+	if (command_kind(runtime) != RUNTIME_NONE &&
+	    presence_has_no_directory(root, id))
 		return false;
-	return has_state(runtime, root, id);
+	answer = ask(runtime, root, id);
+	return answer == ANSWER_YES || answer == ANSWER_NONE;
 }

@@ -25,15 +25,16 @@ bool presence_has_directory(const char *root, const char *id);
  * @runtime: path of its program
  *
  * runc and crun keep a directory for each; another runtime is asked for the
- * state of a container that has none.
+ * state of a container that has none.  Where it can't be asked, none is gone.
  */
 bool presence_is_gone(const char *runtime, const char *root, const char *id);
 
 /**
- * presence_is_known - a runtime has such a container, as it says itself
+ * presence_may_be - a runtime that has just run has such a container, as it
+ * says itself, or was killed as it was asked
  *
  * A directory that it left behind is none.
  */
-bool presence_is_known(const char *runtime, const char *root, const char *id);
+bool presence_may_be(const char *runtime, const char *root, const char *id);
 
 #endif

@@ -35,8 +35,13 @@ static int check_unmounted(struct shale_store *store,
 	return 0;
 }
 
-int reap_wait_unmounted(struct shale_store *store,
-			const struct mounted *mounted, struct shale_error *err)
+/*
+ * What mounted_unmount did not take down may be mounted all the same: for five
+ * seconds.
+ */
+static int wait_unmounted(struct shale_store *store,
+			  const struct mounted *mounted,
+			  struct shale_error *err)
 {
 	struct patience patience = PATIENCE_INIT;
 	struct shale_error why = SHALE_ERROR_INIT;
@@ -52,6 +57,19 @@ int reap_wait_unmounted(struct shale_store *store,
 		err, EBUSY,
 		"'%s' is not on '%s' in this mount namespace, and is still in use: %s",
 		mounted->key, mounted->target, why.msg);
+}
+
+int reap_undo(struct shale_store *store, struct mounted *mounted,
+	      enum claimed claimed, struct shale_error *err)
+{
+	bool is_unmounted;
+	int r = mounted_unmount(mounted, &is_unmounted, err);
+
+	if (r == 0 && !is_unmounted)
+		r = wait_unmounted(store, mounted, err);
+	return r < 0 ? r
+		     : door_unclaim(store, mounted->key, claimed,
+				    mounted->watch_fd, err);
 }
 
 struct owner reap_owner(const struct mounted *mounted)
@@ -93,6 +111,16 @@ static const char *or_null(const char *text)
 	return *text ? text : NULL;
 }
 
+/* With the key, and all others. */
+static bool is_store_gone(const struct mounted *mounted, bool is_unmounted)
+{
+	char place[MOUNTED_PLACE_SIZE];
+	struct stat st;
+
+	return stat(mounted->store, &st) < 0 && errno == ENOENT &&
+	       (is_unmounted || !mounted_is_elsewhere(mounted, place));
+}
+
 static int reap_in_store(struct mounted *mounted, const struct config *config,
 			 bool is_late, bool is_unmounted,
 			 struct shale_error *err)
@@ -102,14 +130,14 @@ static int reap_in_store(struct mounted *mounted, const struct config *config,
 	int r = config_open_store(config, mounted->store, NULL, false, NULL,
 				  &plugin, &store, err);
 
-	if (r == -ENOENT) { /* with the key, and all others */
+	if (r == -ENOENT && is_store_gone(mounted, is_unmounted)) {
 		error_clear(err);
 		return mounted_remove(mounted, err);
 	}
 	if (r < 0)
 		return r;
 	if (!is_unmounted)
-		r = reap_wait_unmounted(store, mounted, err);
+		r = wait_unmounted(store, mounted, err);
 	if (r == 0) {
 		r = release(store, config, mounted, is_late, err);
 		if (r == 0)

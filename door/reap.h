@@ -29,15 +29,16 @@
 int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
 
 /**
- * reap_wait_unmounted - wait until nothing is mounted on the record's key
+ * reap_undo - unmount, and undo the claim of the key; the record stays
+ * @mounted: held, with what its door has mounted so far
  *
- * For what mounted_unmount did not take down itself: it may be mounted all the
- * same, elsewhere (mounted_is_elsewhere).  Waits five seconds.
+ * For a door that failed, or whose runtime did.  Where it fails the record is
+ * still wanted: reap_one tries again.
  *
- * Return: 0, also where that can't be known, or -EBUSY with a sentence.
+ * Return: 0, or -EBUSY as reap_one.
  */
-int reap_wait_unmounted(struct shale_store *store,
-			const struct mounted *mounted, struct shale_error *err);
+int reap_undo(struct shale_store *store, struct mounted *mounted,
+	      enum claimed claimed, struct shale_error *err);
 
 /**
  * reap_owner - whose key the record's is, as its labels have it

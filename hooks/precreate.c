@@ -214,14 +214,10 @@ static int claim_and_mount(struct creation *c, struct shale_store *store,
 /* What can't be undone stays on record. */
 static void undo(struct creation *c, struct shale_store *store)
 {
-	bool done;
-
-	if (!c->mounted.is_certified ||
-	    mounted_unmount(&c->mounted, &done, NULL) < 0)
-		return;
-	if (c->is_claimed)
-		door_unclaim(store, c->key, c->claimed);
-	(void)mounted_remove(&c->mounted, NULL);
+	if (c->mounted.is_certified &&
+	    (!c->is_claimed ||
+	     reap_undo(store, &c->mounted, c->claimed, NULL) == 0))
+		(void)mounted_remove(&c->mounted, NULL);
 }
 
 /*

@@ -36,7 +36,7 @@
  * @dir:       of the bundle, without links
  * @target_fd: the bundle's rootfs, flocked
  * @target:    its path
- * @is_left:   there is a mount that could not be undone
+ * @is_left:   there is a mount or a key that could not be undone
  */
 struct creation {
 	const struct call *call;
@@ -309,7 +309,6 @@ static int give_root(struct creation *c, struct shale_store *store,
 		.mapping = &c->bundle.mapping,
 		.pid = getpid(),
 	};
-	bool done;
 	int r = door_claim(store, &claim, &c->claimed, err);
 
 	if (r < 0)
@@ -320,11 +319,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		r = door_set_user(store, &claim, err);
 	if (r == 0)
 		return 0;
-	if (mounted_unmount(&c->mounted, &done, NULL) == 0 &&
-	    (done || reap_wait_unmounted(store, &c->mounted, NULL) == 0))
-		door_unclaim(store, c->mounted.key, c->claimed);
-	else
-		c->is_left = true;
+	c->is_left = reap_undo(store, &c->mounted, c->claimed, NULL) < 0;
 	return r;
 }
 
@@ -348,18 +343,10 @@ static int with_store(struct creation *c,
 	return r;
 }
 
-static int wait_unmounted(struct creation *c, struct shale_store *store,
-			  struct shale_error *err)
+static int take_root(struct creation *c, struct shale_store *store,
+		     struct shale_error *err)
 {
-	return reap_wait_unmounted(store, &c->mounted, err);
-}
-
-static int unclaim(struct creation *c, struct shale_store *store,
-		   struct shale_error *err)
-{
-	(void)err;
-	door_unclaim(store, c->mounted.key, c->claimed);
-	return 0;
+	return reap_undo(store, &c->mounted, c->claimed, err);
 }
 
 /* ---- after the runtime ---- */
@@ -373,14 +360,8 @@ static bool is_foreground(const struct call *call)
 /* Where no container has come of it. */
 static int undo(struct creation *c, struct shale_error *err)
 {
-	bool done;
-	int r = mounted_unmount(&c->mounted, &done, err);
+	int r = with_store(c, take_root, err);
 
-	/* It may have been moved with its bundle: then record and key stay. */
-	if (r == 0 && !done)
-		r = with_store(c, wait_unmounted, err);
-	if (r == 0)
-		r = with_store(c, unclaim, err);
 	return r < 0 ? r : mounted_remove(&c->mounted, err);
 }
 
@@ -390,18 +371,24 @@ static int settle(struct creation *c, const struct ending *ending,
 	const struct mounted *m = &c->mounted;
 
 	if (!is_foreground(c->call)) {
+		/* A delete has not waited for us: say what its record is for. */
 		if (!ending->signal && !ending->status)
-			return 0;
+			return presence_has_no_directory(m->root, m->id) &&
+					       presence_is_gone(m->runtime,
+								m->root, m->id)
+				       ? reap_one(&c->mounted, false, err)
+				       : 0;
 		/* Killed late, it has left one that can be started.  (Where no
 		 * root is known, what it refused may be there of another.)
 		 */
 		return (ending->signal || *m->root) &&
-				       presence_is_known(m->runtime, m->root,
-							 m->id)
+				       presence_may_be(m->runtime, m->root,
+						       m->id)
 			       ? 0
 			       : undo(c, err);
 	}
-	if (!presence_is_gone(m->runtime, m->root, m->id))
+	if (presence_has_directory(m->root, m->id) ||
+	    presence_may_be(m->runtime, m->root, m->id))
 		return 0;
 	return reap_one(&c->mounted, false, err);
 }

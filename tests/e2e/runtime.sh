@@ -204,34 +204,6 @@ disk_below()
 	nothing_left "$1: nothing is left of those"
 }
 
-# A create that fails beside somebody who moves the bundle away: the mount goes
-# with it, so that what tells of it has to stay.
-# moved_bundle NAME ANNOTATIONS
-moved_bundle()
-{
-	bundle moved x "$2"
-	cat >"$T/mover" <<-END
-	#!/bin/sh
-	case " \$* " in
-	*' create '*) mv '$B' '$B.away' ;;
-	esac
-	exit 1
-	END
-	chmod 755 "$T/mover"
-	run limited "$shale_runtime" --shale-runtime-path "$T/mover" \
-		--shale-root "$S" --root "$T/mover.root" create --bundle "$B" \
-		moved
-	refused "$1: a mount that was moved away is told" \
-		"in use.*$B.away/rootfs.*: unmount that first"
-	ok "$1: nor does a cleanup take it" on_store cleanup
-	is "$(active_keys) $(records | wc -l)" 'moved 1' \
-		"$1: its key and record stay"
-	umount "$B.away/rootfs"
-	ok "$1: once it is unmounted" on_store cleanup
-	nothing_left "$1: nothing is left of it"
-	rm -r "$B.away"
-}
-
 # flocked FILE COMMAND...: while somebody has its lock
 flocked()
 {
@@ -606,12 +578,25 @@ run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 is "$(on_target)" overlay 'one more, which is not deleted'
 run bash -c 'trap "" CHLD; exec "$@"' sh "$shale" --root "$S" cleanup
 nothing_left 'cleanup asks the runtime, also where SIGCHLD is ignored'
-printf '#!/bin/sh\nkill -SEGV $$\n' >"$T/traps"
+printf '#!/bin/sh\ncase " $* " in *" create "*) kill -SEGV $$ ;; esac; exit 1\n' \
+	>"$T/traps"
 run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps
 is "$status" 139 'it ends by the signal that ended the runtime'
 nothing_left 'and leaves nothing'
-moved_bundle active 'parent("two")'
-moved_bundle view 'parent("two") | annotate("kind"; "view")'
-moved_bundle bind 'parent("base") | annotate("kind"; "view")'
+# Whether there is a container can't be known.
+printf '#!/bin/sh\nkill -INT $$\n' >"$T/traps"
+run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
+	create --bundle "$B" traps
+is "$status" 130 'a runtime that is killed whenever it is asked'
+is "$(on_target)$(active_keys)$(records | wc -l)" overlaytraps1 \
+	'keeps mount, key and record'
+mv "$T/traps" "$T/traps.away"
+ok 'cleanup knows no runtime to ask' on_store cleanup
+is "$(on_target)$(active_keys)$(records | wc -l)" overlaytraps1 \
+	'and leaves all three'
+printf '#!/bin/sh\nexit 1\n' >"$T/traps"
+chmod 755 "$T/traps"
+ok 'the runtime is asked again' on_store cleanup
+nothing_left 'and knows of none'
 done_testing
