@@ -537,17 +537,33 @@ int door_release(struct shale_store *store, const struct release *release,
 				 release->key);
 }
 
-int door_unclaim(struct shale_store *store, const char *key,
-		 enum claimed claimed, int watch_fd, struct shale_error *err)
+static void set_user(struct shale_store *store, const char *key,
+		     const char *user)
 {
-	/* No process any more; but the kernel is asked before it is removed. */
-	static const char *const nobody[] = { SHALE_LABEL_USER, "0 0 - -",
-					      NULL };
+	const char *const labels[] = { SHALE_LABEL_USER, user, NULL };
 	static const char *const fields[] = { "labels." SHALE_LABEL_USER,
 					      NULL };
+
+	(void)shale_update(store, key, user ? labels : NULL, fields, NULL);
+}
+
+void door_unclaim(struct shale_store *store, const char *key,
+		  enum claimed claimed)
+{
+	/* First, since a key in use is not removed. */
+	set_user(store, key, NULL);
+	if (claimed == CLAIMED_MADE)
+		(void)shale_remove(store, key, NULL);
+}
+
+int door_unclaim_unused(struct shale_store *store, const char *key,
+			enum claimed claimed, int watch_fd,
+			struct shale_error *err)
+{
 	const bool is_made = claimed == CLAIMED_MADE;
 
-	(void)shale_update(store, key, is_made ? nobody : NULL, fields, NULL);
+	/* Without a process, but so that the kernel is asked. */
+	set_user(store, key, is_made ? "0 0 - -" : NULL);
 	return is_made ? let_go_patiently(store, key, watch_fd, NULL, err) : 0;
 }
 

@@ -75,17 +75,26 @@ int door_claim(struct shale_store *store, const struct claim *claim,
 	       enum claimed *ret, struct shale_error *err);
 
 /**
- * door_unclaim - undo door_claim after a later failure
- * @watch_fd: as in struct release
+ * door_unclaim - undo door_claim after a later failure, of which the container
+ * dies
  *
- * A key that was made is removed, once nothing is mounted on it (five seconds);
+ * A key that was made is removed, even if the container has it mounted still;
  * one that was adopted is in nobody's use.
+ */
+void door_unclaim(struct shale_store *store, const char *key,
+		  enum claimed claimed);
+
+/**
+ * door_unclaim_unused - the same, once nothing is mounted on a key that was
+ * made: five seconds
+ * @watch_fd: as in struct release
  *
  * Return: 0, also where it is gone already, or as shale_remove: then the key
  *         is still there.
  */
-int door_unclaim(struct shale_store *store, const char *key,
-		 enum claimed claimed, int watch_fd, struct shale_error *err);
+int door_unclaim_unused(struct shale_store *store, const char *key,
+			enum claimed claimed, int watch_fd,
+			struct shale_error *err);
 
 /**
  * door_set_user - say who uses a key of ours from now on

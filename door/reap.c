@@ -68,8 +68,8 @@ int reap_undo(struct shale_store *store, struct mounted *mounted,
 	if (r == 0 && !is_unmounted)
 		r = wait_unmounted(store, mounted, err);
 	return r < 0 ? r
-		     : door_unclaim(store, mounted->key, claimed,
-				    mounted->watch_fd, err);
+		     : door_unclaim_unused(store, mounted->key, claimed,
+					   mounted->watch_fd, err);
 }
 
 struct owner reap_owner(const struct mounted *mounted)

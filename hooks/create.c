@@ -315,7 +315,7 @@ static int give_root(struct creation *c, struct shale_store *store,
 		drop_fd(&root_fd);
 		/* Its descriptors may be all that we may have. */
 		place_close(take_ptr(&c->place));
-		(void)door_unclaim(store, c->key, claimed, -1, NULL);
+		door_unclaim(store, c->key, claimed);
 	}
 	return r;
 }

@@ -24,15 +24,15 @@ END
 cat >"$T/shale-dies" <<END
 #!/bin/sh
 case " \$* " in
-*' create '*) set -- --shale-runtime-path '$T/dies' "\$@" ;;
+*' create '*) set -- --shale-runtime-path '$T/dies-runc' "\$@" ;;
 esac
 exec '$T/shale-runtime' "\$@"
 END
-cat >"$T/dies" <<'END'
+cat >"$T/dies-runc" <<'END'
 #!/bin/sh
 kill -KILL $$
 END
-chmod 755 "$T/shale-runtime" "$T/shale-dies" "$T/dies"
+chmod 755 "$T/shale-runtime" "$T/shale-dies" "$T/dies-runc"
 
 # engine RUNTIME ARGS...
 engine()

@@ -331,11 +331,11 @@ static void unclaim_leaves_what_was_there_before(void **state)
 	(void)state;
 	make_layer("base", "");
 	MUST(claim_as(&owner, "k", "base", "keep", false, getpid(), &claimed));
-	MUST(door_unclaim(store, "k", claimed, -1, &why));
+	MUST(door_unclaim_unused(store, "k", claimed, -1, &why));
 	assert_int_equal(shale_exists(store, "k", NULL), -ENOENT);
 	(void)claimed_once("k", "keep");
 	MUST(claim_as(&owner, "k", "base", "keep", false, getpid(), &claimed));
-	MUST(door_unclaim(store, "k", claimed, -1, &why));
+	door_unclaim(store, "k", claimed);
 	assert_string_equal(label_of("k", SHALE_LABEL_USER), "");
 	MUST(shale_remove(store, "k", &why));
 }
