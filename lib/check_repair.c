@@ -32,6 +32,8 @@
 #define LOST_FOUND "lost+found"
 /* How many things of one name lost+found may hold. */
 #define NAME_TRIES 1000
+/* Who moves a lock has it for microseconds. */
+#define LOST_TRIES 1000
 /* Room for a name in it. */
 #define LOST_SIZE (NAME_MAX + 1)
 /* And for what it is of: "mapped-ID-ID". */
@@ -262,11 +264,11 @@ int repair_uncertified(struct check *c, void *ctx, char *ret_done,
 	}
 	r = open_lost(c->ov, &lost_fd, err);
 	if (r == 0)
-		r = writer_begin(c->ov, &writer, err);
+		r = site->room == ROOM_SNAPSHOTS
+			    ? children_lock_none(c->ov, site->id, &writer, err)
+			    : writer_begin(c->ov, &writer, err);
 	if (r == 0 && (!is_same(c, site) || has_kind(site)))
 		return -ENOENT;
-	if (r == 0 && site->room == ROOM_SNAPSHOTS)
-		r = children_check_none(c->ov, site->id, err);
 	return r < 0 ? r
 		     : lose_directory(c, site, &writer, lost_fd, ret_done, err);
 }
@@ -502,10 +504,13 @@ static int lose_lock(struct check *c, const struct site *site,
 	auto_locked_fd lost_fd = -1;
 	int r = open_lost(c->ov, &lost_fd, err);
 
-	if (r == 0 && flock(lost_fd, LOCK_EX) < 0)
-		r = error_errno(err, errno, "lock '" LOST_FOUND "'");
-	if (r < 0 || !is_something_else(site))
+	if (r < 0)
 		return r;
+	r = fs_flock(lost_fd, LOCK_EX, LOST_TRIES);
+	if (r < 0)
+		return error_errno(err, -r, "lock '" LOST_FOUND "'");
+	if (!is_something_else(site))
+		return 0;
 	r = rename_lost(site->fd, site->entry, lost_fd, "", site->entry, lost);
 	return r < 0 ? error_errno(err, -r, "move '%s' to " LOST_FOUND,
 				   site->entry)

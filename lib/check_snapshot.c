@@ -114,6 +114,19 @@ static int found(struct look *look, const char *kind, const char *entry,
 	return check_found(look->c, &trouble);
 }
 
+/* The others may be told all the same; what is no fault of a disk ends it. */
+static int cannot_read(struct look *look, const char *fact, int r)
+{
+	struct shale_error why = SHALE_ERROR_INIT;
+
+	if (r != -EIO && r != -EBADMSG)
+		return error_errno(look->c->err, -r, "read '%s'",
+				   path_of(look, fact));
+	(void)error_errno(&why, -r, "it can't be read");
+	return found(look, "unreadable", fact, why.msg,
+		     "see what the kernel's log says of the disk", NULL);
+}
+
 static int check_directory(struct look *look)
 {
 	struct access access = { look->fd, "", 0700 };
@@ -150,8 +163,8 @@ static int check_kind(struct look *look)
 				"restore the fact, or take the directory away by hand",
 				NULL);
 		} else if (r < 0) {
-			return error_errno(look->c->err, -r, "read '%s'",
-					   path_of(look, fact));
+			is_torn = true;
+			r = cannot_read(look, fact, r);
 		} else if (look->site.kind) {
 			r = found(look, "two-kinds", fact,
 				  "it is an active and a view",
@@ -170,7 +183,7 @@ static int check_kind(struct look *look)
 	return found(
 		look, "uncertified", "",
 		"it has no kind fact, so that it is not there",
-		"'shale cleanup' deletes it, and 'shale check --repair' keeps what is in it",
+		"'shale cleanup' deletes it, and 'shale check --repair' keeps what is in it, unless it has children",
 		repair_uncertified);
 }
 
@@ -225,8 +238,7 @@ static int check_parent(struct look *look)
 		return 0;
 	look->has_parent = true;
 	if (r < 0 && r != -EUCLEAN)
-		return error_errno(look->c->err, -r, "read '%s'",
-				   path_of(look, fact));
+		return cannot_read(look, fact, r);
 	if (r < 0)
 		return found(look, "parent-torn", fact,
 			     "its parent fact is torn", removal(look), NULL);
@@ -265,8 +277,7 @@ static int check_labels(struct look *look)
 	look->is_volatile = has_label(look, labels, SHALE_LABEL_VOLATILE);
 	look->is_elsewhere = has_label(look, labels, SHALE_LABEL_UPPER);
 	if (r < 0 && r != -EUCLEAN && r != -ENOENT)
-		return error_errno(look->c->err, -r, "read '%s'",
-				   path_of(look, fact));
+		return cannot_read(look, fact, r);
 	return r != -EUCLEAN
 		       ? 0
 		       : found(look, "labels-torn", fact, "its labels are torn",
@@ -286,8 +297,7 @@ static int check_mapping(struct look *look)
 	if (r == 0 || r == -ENOENT)
 		return 0;
 	if (r != -EUCLEAN)
-		return error_errno(look->c->err, -r, "read '%s'",
-				   path_of(look, "key.mapped"));
+		return cannot_read(look, "key.mapped", r);
 	return found(look, "mapping-torn", "key.mapped",
 		     "its mapping fact is torn", removal(look), NULL);
 }
@@ -301,8 +311,7 @@ static int check_volatile(struct look *look)
 		return 0;
 	r = volatile_read(look->fd, record.volatile_boot);
 	if (r < 0 && r != -ENOENT && r != -EINVAL)
-		return error_errno(look->c->err, -r, "read '%s'",
-				   path_of(look, "volatile"));
+		return cannot_read(look, "volatile", r);
 	if (r < 0)
 		return found(look, "volatile", "volatile",
 			     "its volatile fact is torn", removal(look), NULL);
@@ -404,8 +413,7 @@ static int check_usage(struct look *look)
 	if (r == 0)
 		return 0;
 	if (r != -ENOENT && r != -EUCLEAN)
-		return error_errno(look->c->err, -r, "read '%s'",
-				   path_of(look, "usage"));
+		return cannot_read(look, "usage", r);
 	return found(look, "usage", "usage",
 		     "its usage is not on record, or torn",
 		     "'shale check --repair' measures it anew", repair_usage);

@@ -5,10 +5,12 @@
 #ifndef LIB_CHILDREN_H
 #define LIB_CHILDREN_H
 
+#include "lock.h"
 #include "overlay.h"
 
 /**
- * children_count - children of a committed snapshot, of any kind
+ * children_count - children of a committed snapshot, of any kind; those that
+ * lost their names are some, since they may have it again
  * @generation: filled with the even generation for which the answer holds, or
  *              an odd number where it holds for none
  * @ret:        the number
@@ -33,5 +35,16 @@ int children_count_locked(struct overlay *ov, const char *id, long *ret,
  */
 int children_check_none(struct overlay *ov, const char *id,
 			struct shale_error *err);
+
+/**
+ * children_lock_none - the same, and take the lock for it
+ * @writer: begun also where that fails; ended by the caller
+ *
+ * They are counted without the lock, and again where the store has changed.
+ *
+ * Return: as children_check_none and writer_begin.
+ */
+int children_lock_none(struct overlay *ov, const char *id,
+		       struct writer *writer, struct shale_error *err);
 
 #endif

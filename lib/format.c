@@ -339,10 +339,11 @@ int format_open(struct overlay *ov, struct shale_error *err)
 		r = open_dir(ov, "trash", &ov->trash_fd, err);
 	if (r < 0)
 		return r;
+	/* Without it all can be read, and check can make it anew. */
 	ov->lock_fd = openat(ov->root_fd, "lock",
 			     O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	/* Without it all can be read, and check can make it anew. */
-	return ov->lock_fd < 0 && !lock_is_lost(ov)
-		       ? error_errno(err, errno, "open 'lock'")
+	r = ov->lock_fd < 0 ? -errno : 0;
+	return r < 0 && r != -ENOENT && !lock_is_lost(ov)
+		       ? error_errno(err, -r, "open 'lock'")
 		       : 0;
 }

@@ -12,10 +12,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -197,32 +199,46 @@ static int let_go(const struct freezer *freezer)
 /* ---- the guardian ---- */
 
 /* Else the host's flocks would outlive the host for a moment. */
-static void close_all_but(int a, int b)
+static void close_all_but(int a, int b, int c)
 {
-	const unsigned int low = (unsigned int)(a < b ? a : b);
-	const unsigned int high = (unsigned int)(a < b ? b : a);
+	int next = 0;
 
-	if (low > 0)
-		(void)syscall(SYS_close_range, 0U, low - 1, 0U);
-	if (high > low + 1)
-		(void)syscall(SYS_close_range, low + 1, high - 1, 0U);
-	(void)syscall(SYS_close_range, high + 1, ~0U, 0U);
+	while (next >= 0) {
+		int kept = -1; /* the lowest of them from there on */
+
+		for (int i = 0; i < 3; i++) {
+			const int fd = i == 0 ? a : i == 1 ? b : c;
+
+			if (fd >= next && (kept < 0 || fd < kept))
+				kept = fd;
+		}
+		if (kept != next)
+			(void)syscall(SYS_close_range, (unsigned int)next,
+				      kept < 0 ? ~0U : (unsigned int)kept - 1,
+				      0U);
+		next = kept < 0 ? -1 : kept + 1;
+	}
 }
 
 /*
- * Waits for our end, of whichever kind, and thaws.  Between clone and _exit
- * of a threaded process only such calls are allowed as signal handlers may
- * make.
+ * Waits for our word or our end, of whichever kind, and thaws.  A child that
+ * somebody forked has our end of the socket as well, so that its close alone
+ * tells nothing.  Between clone and _exit of a threaded process only such calls
+ * are allowed as signal handlers may make.
  */
-static void guard(int alive_fd, const struct freezer *freezer)
+static void guard(int alive_fd, int host_fd, const struct freezer *freezer)
 {
-	char byte;
+	/* A host_fd below 0, until Linux 5.3, is passed over. */
+	struct pollfd ends[] = { { .fd = alive_fd, .events = POLLIN },
+				 { .fd = host_fd, .events = POLLIN } };
 
 	(void)setsid(); /* what kills our group spares it */
-	close_all_but(alive_fd, freezer->state_fd);
-	while (read(alive_fd, &byte, 1) < 0 && errno == EINTR)
+	(void)close(freezer->alive_fd);
+	close_all_but(alive_fd, host_fd, freezer->state_fd);
+	while (poll(ends, 2, -1) < 0 && errno == EINTR)
 		;
 	(void)let_go(freezer);
+	unlock_all(freezer->state_fd);
 	_exit(0);
 }
 
@@ -230,19 +246,20 @@ static void guard(int alive_fd, const struct freezer *freezer)
 static int start_guardian(struct freezer *freezer)
 {
 	sigset_t all, before;
-	auto_fd read_fd = -1;
+	auto_fd guard_fd = -1, host_fd = -1;
 	int ends[2];
 	long pid;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
 		return -errno;
-	read_fd = ends[0];
+	guard_fd = ends[0];
 	freezer->alive_fd = ends[1];
+	host_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
 	if (pid == 0)
-		guard(read_fd, freezer);
+		guard(guard_fd, host_fd, freezer);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (pid < 0)
 		return -errno;
@@ -351,6 +368,8 @@ int freeze_end(struct freezer *freezer, struct shale_error *err)
 	if (freezer->guardian > 0)
 		r = let_go(freezer);
 	/* It does the same once more; till it has, nobody else begins. */
+	if (freezer->alive_fd >= 0)
+		(void)send(freezer->alive_fd, "", 1, MSG_NOSIGNAL);
 	drop_fd(&freezer->alive_fd);
 	if (freezer->guardian > 0)
 		while (waitpid(freezer->guardian, NULL, __WALL) < 0 &&

@@ -13,7 +13,7 @@
 /* A frozen cgroup, and the process that thaws it should we die. */
 struct freezer {
 	int state_fd; /* with our locks; -1: nothing to thaw */
-	int alive_fd; /* closed at our end, which the guardian sees */
+	int alive_fd; /* a socket, by which we tell the guardian */
 	pid_t guardian;
 	const char *thaw; /* what to write */
 };

@@ -80,6 +80,15 @@ static int refuse_late(const struct overlay *ov, int fd,
 		*holder ? ": " : "", holder, *holder ? " holds it" : "");
 }
 
+bool lock_is_lost(const struct overlay *ov)
+{
+	struct stat st;
+
+	return fstatat(ov->root_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0
+		       ? errno == ENOENT
+		       : !S_ISREG(st.st_mode);
+}
+
 static int take_lock(struct overlay *ov, struct writer *writer,
 		     struct shale_error *err)
 {
@@ -88,13 +97,14 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 			openat(ov->root_fd, "lock",
 			       O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 		struct stat st;
-		int r;
+		int r = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
 
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return -errno;
-		if (!S_ISREG(st.st_mode))
-			return -ENOENT;
-		r = queue_wait(ov, fd);
+		if (r == 0 && !S_ISREG(st.st_mode))
+			r = -ENOENT;
+		if (r == -ENOENT && !lock_is_lost(ov))
+			continue; /* a repair has made it anew */
+		if (r == 0)
+			r = queue_wait(ov, fd);
 		if (r == -ETIMEDOUT)
 			return refuse_late(ov, fd, err);
 		if (r < 0)
@@ -121,15 +131,6 @@ static uint64_t generation_after(uint64_t generation)
 	return ns > generation ? ns : generation + 2;
 }
 
-bool lock_is_lost(const struct overlay *ov)
-{
-	struct stat st;
-
-	return fstatat(ov->root_fd, "lock", &st, AT_SYMLINK_NOFOLLOW) < 0
-		       ? errno == ENOENT
-		       : !S_ISREG(st.st_mode);
-}
-
 int writer_begin(struct overlay *ov, struct writer *writer,
 		 struct shale_error *err)
 {
@@ -139,7 +140,7 @@ int writer_begin(struct overlay *ov, struct writer *writer,
 	if (r == -ETIMEDOUT)
 		return r;
 	/* Not ENOENT, by which callers understand that a snapshot is gone. */
-	if (r < 0 && lock_is_lost(ov))
+	if (r == -ENOENT || (r < 0 && lock_is_lost(ov)))
 		return error_fail(
 			err, EUCLEAN,
 			"the file '%s/lock' is lost: 'shale check --repair' makes it anew",

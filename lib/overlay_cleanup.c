@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "children.h"
 #include "cleaning.h"
 #include "error.h"
 #include "facts.h"
@@ -25,10 +26,15 @@
 #include "staging.h"
 #include "upper.h"
 
+/**
+ * struct cleaning
+ * @is_kept: a layer without a name was left for its children
+ */
 struct cleaning {
 	struct overlay *ov;
 	enum room room;
 	uint64_t removed;
+	bool is_kept;
 	struct shale_error *err;
 };
 
@@ -174,41 +180,45 @@ static int is_certified(const struct overlay *ov, enum room room,
 
 /* 1 where it is to be deleted: from trash/, or by its descriptor. */
 static int take_uncertified(struct cleaning *cleaning, const char *id,
-			    char trash[ID_SIZE], int *ret_fd)
+			    char trash[ID_SIZE], int *ret_fd,
+			    struct shale_error *err)
 {
 	struct overlay *ov = cleaning->ov;
-	struct shale_error why = SHALE_ERROR_INIT;
+	const int room_fd = ov->room_fd[cleaning->room];
 	auto_writer writer = WRITER_INIT;
-	int r = writer_begin(ov, &writer, cleaning->err);
+	int r = cleaning->room == ROOM_SNAPSHOTS
+			? children_lock_none(ov, id, &writer, err)
+			: writer_begin(ov, &writer, err);
 
 	if (r < 0)
 		return r;
 	r = is_certified(ov, cleaning->room, id);
 	if (r != 0)
-		return r < 0 ? error_errno(cleaning->err, -r, "look at '%s'",
-					   id)
-			     : 0;
-	r = writer_change(&writer, cleaning->err);
+		return r < 0 ? error_errno(err, -r, "look at '%s'", id) : 0;
+	r = writer_change(&writer, err);
 	if (r < 0)
 		return r;
-	r = trash_make_room(ov, cleaning->room, id, trash, &why);
+	r = trash_move(ov, room_fd, id, trash);
 	cache_drop(ov->cache);
-	if (r == 0)
-		return *trash ? 1 : 0;
-	*trash = '\0';
+	if (r == 0 || r == -ENOENT)
+		return r == 0;
 	if (trash_is_refused(r))
-		*ret_fd =
-			openat(ov->room_fd[cleaning->room], id,
-			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	return *ret_fd < 0 ? error_fail(cleaning->err, -r, "%s", why.msg) : 1;
+		*ret_fd = openat(room_fd, id,
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+					 O_CLOEXEC);
+	return *ret_fd < 0 ? error_errno(err, -r,
+					 "move the uncertified '%s' to trash",
+					 id)
+			   : 1;
 }
 
-static int clean_uncertified(struct cleaning *cleaning, const char *id)
+static int clean_uncertified(struct cleaning *cleaning, const char *id,
+			     struct shale_error *err)
 {
 	struct overlay *ov = cleaning->ov;
 	char trash[ID_SIZE] = "";
 	auto_fd fd = -1;
-	int r = take_uncertified(cleaning, id, trash, &fd);
+	int r = take_uncertified(cleaning, id, trash, &fd, err);
 
 	if (r <= 0)
 		return r;
@@ -295,9 +305,9 @@ int cleaning_trash(struct overlay *ov, const char *name,
 int cleaning_uncertified(struct overlay *ov, enum room room, const char *id,
 			 struct shale_error *err)
 {
-	struct cleaning cleaning = { .ov = ov, .room = room, .err = err };
+	struct cleaning cleaning = { .ov = ov, .room = room };
 
-	return outcome(&cleaning, clean_uncertified(&cleaning, id));
+	return outcome(&cleaning, clean_uncertified(&cleaning, id, err));
 }
 
 int cleaning_leftovers(struct overlay *ov, enum room room, const char *id,
@@ -310,6 +320,7 @@ int cleaning_leftovers(struct overlay *ov, enum room room, const char *id,
 
 static int clean_id(struct cleaning *cleaning, const char *id)
 {
+	struct shale_error why = SHALE_ERROR_INIT;
 	int r;
 
 	if (!id_is_valid(id))
@@ -321,11 +332,12 @@ static int clean_id(struct cleaning *cleaning, const char *id)
 		(void)clean_leftovers(cleaning, id);
 		return 0;
 	}
-	r = clean_uncertified(cleaning, id);
-	if (r != -ENOTEMPTY)
-		return r;
-	error_clear(cleaning->err); /* check names it, and what to do */
-	return 0;
+	r = clean_uncertified(cleaning, id, &why);
+	if (r == -ENOTEMPTY) { /* check names it, and what to do */
+		cleaning->is_kept = true;
+		return 0;
+	}
+	return r < 0 ? error_fail(cleaning->err, -r, "%s", why.msg) : 0;
 }
 
 /* A writer that died while changing leaves the generation odd, and nobody
@@ -347,6 +359,23 @@ static int first_of(int a, int b)
 	return a < 0 ? a : b;
 }
 
+/* In a chain of layers that lost their names only the last has no children. */
+static int clean_layers(struct cleaning *cleaning)
+{
+	uint64_t before;
+	int r = 0;
+
+	cleaning->room = ROOM_SNAPSHOTS;
+	do {
+		before = cleaning->removed;
+		cleaning->is_kept = false;
+		r = first_of(r, each_entry(cleaning,
+					   cleaning->ov->room_fd[ROOM_SNAPSHOTS],
+					   "snapshots", clean_id));
+	} while (cleaning->is_kept && cleaning->removed > before);
+	return r;
+}
+
 int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err)
 {
 	struct overlay *ov = self;
@@ -356,9 +385,7 @@ int overlay_cleanup(void *self, uint64_t *ret_removed, struct shale_error *err)
 	cleaning.room = ROOM_ACTIVE;
 	r = first_of(r, each_entry(&cleaning, ov->room_fd[ROOM_ACTIVE],
 				   "active", clean_id));
-	cleaning.room = ROOM_SNAPSHOTS;
-	r = first_of(r, each_entry(&cleaning, ov->room_fd[ROOM_SNAPSHOTS],
-				   "snapshots", clean_id));
+	r = first_of(r, clean_layers(&cleaning));
 	r = first_of(r, shifted_cleanup(ov, &cleaning.removed, err));
 	r = first_of(r,
 		     each_entry(&cleaning, ov->trash_fd, "trash", clean_trash));

@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "children.h"
 #include "error.h"
 #include "fs.h"
@@ -173,7 +174,10 @@ int trash_make_room(struct overlay *ov, enum room room, const char *id,
 	if (r < 0)
 		return error_context(err, r, "'snapshots/%s' has no name", id);
 	r = trash_move(ov, ov->room_fd[room], id, ret_trash);
-	if (r == 0 || r == -ENOENT)
+	if (r == -ENOENT)
+		return 0;
+	cache_drop(ov->cache); /* it may be known from before it lost its name */
+	if (r == 0)
 		return 0;
 	return error_errno(err, -r, "move the uncertified '%s' to trash", id);
 }

@@ -164,6 +164,33 @@ static void an_uncertified_layer_with_children_stays(void **state)
 	check_finds(0, "");
 }
 
+/* Neither has a name, and each is still below the next. */
+static void a_chain_without_names_stays_while_one_needs_it(void **state)
+{
+	uint64_t removed;
+
+	(void)state;
+	make_layer("a", NULL);
+	make_layer("b", "a");
+	make_layer("c", "b");
+	delete_path(of_name("b", "name"));
+	REFUSED(EBUSY, "1 child", shale_delete(store, "a", &why));
+	delete_path(of_name("a", "name"));
+	reopen();
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 0);
+	check_list(of_name("a", "fs"), "file");
+	make_link(of_name("a", "name"), "a");
+	make_file(of_name("b", "name"), ""); /* torn */
+	REFUSED(EBUSY, "1 child", shale_delete(store, "a", &why));
+	delete_path(of_name("b", "name"));
+	delete_path(of_name("a", "name"));
+	MUST(shale_delete(store, "c", &why));
+	MUST(shale_cleanup(store, &removed, &why));
+	assert_int_equal(removed, 2);
+	check_finds(0, "");
+}
+
 static void an_uncertified_directory_that_is_held_is_no_finding(void **state)
 {
 	char path[PATH_MAX];
@@ -1035,6 +1062,7 @@ int main(void)
 			an_uncertified_directory_without_files_is_deleted),
 		TEST_IN_STORE(an_uncertified_directory_with_files_is_kept),
 		TEST_IN_STORE(an_uncertified_layer_with_children_stays),
+		TEST_IN_STORE(a_chain_without_names_stays_while_one_needs_it),
 		TEST_IN_STORE(
 			an_uncertified_directory_that_is_held_is_no_finding),
 		TEST_IN_STORE(a_kind_fact_that_is_no_link_is_named),

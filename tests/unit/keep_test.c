@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -345,6 +346,30 @@ static void no_room_for_the_copy_changes_nothing(void **state)
 static char cgroup[PATH_MAX];
 static const char *state_file, *frozen;
 
+static pid_t contained;
+
+/* Any number of times; also after a test that failed. */
+static void end_in_cgroup(void)
+{
+	char path[PATH_MAX + 64];
+
+	if (contained <= 0)
+		return;
+	(void)snprintf(path, sizeof(path), "%s/%s", cgroup, state_file);
+	make_file(path, *frozen == 'F' ? "THAWED" : "0");
+	(void)kill(contained, SIGKILL);
+	(void)waitpid(contained, NULL, 0);
+	contained = 0;
+	for (int i = 0; rmdir(cgroup) < 0 && i < 1000; i++)
+		(void)usleep(10000);
+}
+
+static int end_all(void **state)
+{
+	end_in_cgroup();
+	return teardown(state);
+}
+
 /* A cgroup of our own with a process in it, by whichever freezer is here. */
 static pid_t start_in_cgroup(void)
 {
@@ -354,8 +379,10 @@ static pid_t start_in_cgroup(void)
 		{ "/sys/fs/cgroup/unified", "cgroup.freeze", "1" },
 	};
 	char text[32], path[PATH_MAX + 64];
-	pid_t pid = fork();
+	pid_t pid;
 
+	end_in_cgroup();
+	pid = fork();
 	if (pid == 0)
 		for (;;)
 			(void)pause();
@@ -371,6 +398,7 @@ static pid_t start_in_cgroup(void)
 		if (is_there(path)) {
 			(void)snprintf(path, sizeof(path), "%s/cgroup.procs",
 				       cgroup);
+			contained = pid;
 			make_file(path, text);
 			return pid;
 		}
@@ -391,14 +419,6 @@ static bool is_frozen(void)
 	(void)!fgets(text, sizeof(text), file);
 	(void)fclose(file);
 	return strncmp(text, frozen, strlen(frozen)) == 0;
-}
-
-static void end_in_cgroup(pid_t pid)
-{
-	(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, NULL, 0);
-	for (int i = 0; rmdir(cgroup) < 0 && i < 1000; i++)
-		(void)usleep(10000);
 }
 
 static int see_it_frozen(struct shale_store *other)
@@ -439,7 +459,7 @@ static void freeze_stops_the_container_and_thaws_it(void **state)
 	assert_false(is_frozen());
 	/* No child is left, neither of ours to wait for nor of the library. */
 	assert_int_equal(waitpid(-1, NULL, WNOHANG | __WALL), 0);
-	end_in_cgroup(pid);
+	end_in_cgroup();
 	REFUSED(EBADFD, "no live container",
 		shale_commit(store, "n", "k", &freezing, &why));
 }
@@ -498,7 +518,7 @@ static void who_ends_first_thaws_it_for_nobody_else(void **state)
 	assert_int_equal(keep_and(let_the_first_end, &freezing), 0);
 	assert_false(is_frozen());
 	helper_stop(&first);
-	end_in_cgroup(pid);
+	end_in_cgroup();
 	check_visits(shale_walk, "m n");
 	for (int i = 0; i < 2; i++) {
 		(void)close(begun[i]);
@@ -531,7 +551,7 @@ static void a_reader_of_the_state_can_not_keep_it_frozen(void **state)
 	assert_false(is_frozen());
 	(void)close(fds[0]);
 	(void)close(fds[1]);
-	end_in_cgroup(pid);
+	end_in_cgroup();
 }
 
 static void what_somebody_else_has_frozen_stays_so(void **state)
@@ -550,7 +570,7 @@ static void what_somebody_else_has_frozen_stays_so(void **state)
 	assert_int_equal(keep_and(see_it_frozen, &freezing), 0);
 	assert_true(is_frozen());
 	make_file(path, *frozen == 'F' ? "THAWED" : "0");
-	end_in_cgroup(pid);
+	end_in_cgroup();
 }
 
 static int keep_and_die(void *ctx)
@@ -573,11 +593,79 @@ static void a_container_is_thawed_when_we_are_killed(void **state)
 	for (int i = 0; is_frozen() && i < 1000; i++)
 		(void)usleep(10000);
 	assert_false(is_frozen());
-	end_in_cgroup(pid);
+	end_in_cgroup();
 	assert_int_equal(kind_of("k"), SHALE_KIND_ACTIVE);
 	MUST(shale_cleanup(store, &removed, &why));
 	assert_int_equal(removed, 1);
 	check_list(at("store/staging"), "");
+}
+
+/* In memory that our children share. */
+static pid_t *forked;
+
+/* With all that we have open, as any thread of a host may do. */
+static void fork_idle(void)
+{
+	const pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)alarm(30); /* nor longer than whoever waits in vain */
+		for (;;)
+			(void)pause();
+	}
+	*forked = pid;
+}
+
+static void end_forked(void)
+{
+	if (*forked > 0)
+		(void)kill(*forked, SIGKILL);
+	(void)waitpid(*forked, NULL, 0);
+	*forked = 0;
+}
+
+static int fork_while_frozen(struct shale_store *other)
+{
+	fork_idle();
+	return see_it_frozen(other);
+}
+
+static int fork_and_die(struct shale_store *other)
+{
+	fork_idle();
+	return die_while_frozen(other);
+}
+
+static int keep_fork_and_die(void *ctx)
+{
+	(void)ctx;
+	store = open_more(NULL, NULL);
+	return keep_and(fork_and_die, &freezing);
+}
+
+static void who_was_forked_meanwhile_keeps_nothing_frozen(void **state)
+{
+	pid_t pid;
+
+	(void)state;
+	needs_root();
+	forked = mmap(NULL, sizeof(*forked), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(forked, MAP_FAILED);
+	pid = start_in_cgroup();
+	prepare_used_by(pid);
+	assert_int_equal(keep_and(fork_while_frozen, &freezing), 0);
+	assert_false(is_frozen());
+	assert_int_equal(waitpid(*forked, NULL, WNOHANG), 0); /* not for it */
+	end_forked();
+	MUST(shale_delete(store, "n", &why));
+	assert_int_equal(in_child(keep_fork_and_die, NULL), 128);
+	for (int i = 0; is_frozen() && i < 500; i++)
+		(void)usleep(10000);
+	end_forked();
+	assert_false(is_frozen());
+	end_in_cgroup();
+	(void)munmap(forked, sizeof(*forked));
 }
 
 static void a_process_without_a_cgroup_of_its_own_is_not_frozen(void **state)
@@ -611,9 +699,10 @@ int main(void)
 		TEST_IN_STORE(a_reader_of_the_state_can_not_keep_it_frozen),
 		TEST_IN_STORE(what_somebody_else_has_frozen_stays_so),
 		TEST_IN_STORE(a_container_is_thawed_when_we_are_killed),
+		TEST_IN_STORE(who_was_forked_meanwhile_keeps_nothing_frozen),
 		TEST_IN_STORE(
 			a_process_without_a_cgroup_of_its_own_is_not_frozen),
 	};
 
-	return cmocka_run_group_tests_name("keep", tests, NULL, teardown);
+	return cmocka_run_group_tests_name("keep", tests, NULL, end_all);
 }
