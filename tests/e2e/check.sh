@@ -95,7 +95,18 @@ refuses 'without its lock nothing can be changed' "shale check --repair" \
 	on_store prepare k
 checks 1 'lock: lock: .*: repaired: made anew' 'repair makes it anew' --repair
 ok 'and then all can' on_store prepare k
-ok 'as before' on_store remove k
+# Somebody else's repair comes between a look for it and the next.
+run strace -o "$T/trace" -P lock -e inject=openat:error=ENOENT:when=2 \
+	"$shale" --root "$S" remove k
+is "$status" 0 'a lock that comes back is waited for'
+ok 'or the key would be there still' has_not k
+touch "$S/notes"
+run strace -o "$T/trace" -P usage -e inject=readlinkat:error=EIO \
+	"$shale" --root "$S" check --repair
+like "$out" "unreadable: $base/usage \(base\): it can't be read: Input/output" \
+	'what the disk does not give away is named'
+like "$out" 'stray: notes: .*: repaired: moved' 'and all else is mended'
+checks 0 '^$' 'and nothing was changed of it'
 
 # ---- keys of containers that are gone ----
 
