@@ -119,9 +119,9 @@ int fs_find_mnt(uint64_t unique, uint64_t *ret)
 	} answer;
 
 	if (syscall(SYS_statmount, &request, &answer, sizeof(answer), 0U) < 0) {
-		if (errno != ENOSYS)
+		if (errno != ENOSYS || unique > UINT32_MAX)
 			return -errno;
-		*ret = unique;
+		*ret = unique; /* until 6.8 */
 		return 0;
 	}
 	*ret = answer.id;

@@ -25,7 +25,6 @@
 
 #define FORMAT "format"
 #define FORMAT_1 "1"
-#define MOUNT "mount" /* ID:DEVICE */
 #define WAIT_TRIES 500
 #define WAIT_PAUSE_NS 20000000L
 /* How often a directory may be removed while we want it. */
@@ -188,7 +187,7 @@ static int torn(const struct mounted *mounted, const char *fact,
 
 static int load_mount(struct mounted *mounted)
 {
-	auto_free char *text = read_fact(mounted->fd, MOUNT);
+	auto_free char *text = read_fact(mounted->fd, MOUNTED_FACT);
 	char *device;
 
 	if (!text)
@@ -221,7 +220,7 @@ static int load_facts(struct mounted *mounted, struct shale_error *err)
 			return torn(mounted, facts[i].name, err);
 	}
 	if (load_mount(mounted) < 0)
-		return torn(mounted, MOUNT, err);
+		return torn(mounted, MOUNTED_FACT, err);
 	mounted->is_certified = true;
 	return 0;
 }
@@ -474,16 +473,17 @@ static int make_held(struct mounted *mounted, struct shale_error *err)
 			    ? -errno
 			    : hold(mounted, MOUNTED_WAIT);
 	}
-	if (r == 0 && faccessat(mounted->fd, FORMAT, F_OK,
-				AT_SYMLINK_NOFOLLOW) == 0)
+	if (r == 0 &&
+	    faccessat(mounted->fd, FORMAT, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		r = -EEXIST;
 	if (r == 0)
 		return 0;
 	drop_locked_fd(&mounted->fd);
 	return r == -EEXIST
-		       ? error_fail(err, EEXIST,
-				    "another call makes container '%s' just now",
-				    mounted->id)
+		       ? error_fail(
+				 err, EEXIST,
+				 "another call makes container '%s' just now",
+				 mounted->id)
 		       : error_errno(err, -r, "create the record of '%s'",
 				     mounted->id);
 }

@@ -64,6 +64,9 @@ struct mounted {
 	char name[NAME_MAX + 1];
 };
 
+/* The fact that tells of the mount while it stands: ID:DEVICE. */
+#define MOUNTED_FACT "mount"
+
 /* What to do about a torn record, of which nothing tells what it mounted. */
 #define MOUNTED_TORN_REMEDY \
 	"unmount by hand what is mounted for it, and remove it"
@@ -131,8 +134,8 @@ int mounted_walk(const char *door,
  * mounted_has_key - whether a record of a container of this id has the key
  * @door: that keeps records, or another
  *
- * Of any runtime and root; also one that another process works on, or that is
- * not certified.  Reads the links alone.
+ * Of any runtime, root and store; also one that another process works on, or
+ * that is not certified.  Reads the links alone.
  */
 bool mounted_has_key(const char *door, const char *id, const char *key);
 
@@ -172,8 +175,8 @@ int mounted_attach(struct mounted *mounted, int mount_fd, int target_fd,
 
 /**
  * mounted_unmount - unmount what the record says, if it is there
- * @ret_done: whether it was there; false where it is not, or not in this
- *            mount namespace
+ * @ret_done: whether it is gone; false where it is not on its target, or not
+ *            in this mount namespace
  *
  * Whoever still uses it keeps it, without its place.
  *

@@ -44,7 +44,7 @@ static int note_mount(struct mounted *mounted, int mount_fd,
 		return error_errno(err, -r, "look at a new mount");
 	(void)snprintf(text, sizeof(text), "%" PRIu64 ":%" PRIu64, id,
 		       (uint64_t)st.st_dev);
-	if (symlinkat(text, mounted->fd, "mount") < 0)
+	if (symlinkat(text, mounted->fd, MOUNTED_FACT) < 0)
 		return error_errno(err, errno,
 				   "write 'mount' of the record of '%s'",
 				   mounted->id);
@@ -176,6 +176,9 @@ static int take_down(struct mounted *mounted, bool *ret_done,
 	    (errno != EBUSY ||
 	     umount2(mounted->target, UMOUNT_NOFOLLOW | MNT_DETACH) < 0))
 		return error_errno(err, errno, "unmount '%s'", mounted->target);
+	/* Before 6.8 the number may be another mount's later. */
+	(void)unlinkat(mounted->fd, MOUNTED_FACT, 0);
+	mounted->mount = 0;
 	drop_fd(&mounted->watch_fd);
 	mounted->watch_fd = take_fd(&watch_fd);
 	*ret_done = true;
@@ -241,8 +244,18 @@ bool mounted_is_used(const struct mounted *mounted, bool ask_caller)
 
 /* ---- where else it is ---- */
 
+/* A bind of a btrfs has another device in its files than here. */
+static bool is_its_device(const struct mounted *mounted, const char *dev)
+{
+	char device[32];
+
+	(void)snprintf(device, sizeof(device), "%u:%u", major(mounted->device),
+		       minor(mounted->device));
+	return !strcmp(dev, device) || is_of_store_itself(mounted);
+}
+
 static bool find_here(const struct mounted *mounted,
-			    char ret_place[MOUNTED_PLACE_SIZE])
+		      char ret_place[MOUNTED_PLACE_SIZE])
 {
 	auto_file file = fopen("/proc/self/mountinfo", "re");
 	auto_free char *line = NULL;
@@ -251,24 +264,21 @@ static bool find_here(const struct mounted *mounted,
 
 	if (!file || fs_find_mnt(mounted->mount, &id) < 0 ||
 	    mountinfo_find(file, id, false, &line) < 0 ||
-	    !mountinfo_parse(line, &found))
+	    !mountinfo_parse(line, &found) ||
+	    !is_its_device(mounted, found.dev))
 		return false;
 	(void)snprintf(ret_place, MOUNTED_PLACE_SIZE, "'%.*s'", PATH_MAX,
 		       found.target);
 	return true;
 }
 
-/* A bind of a btrfs has another device in its files than here. */
 static bool is_its_line(const struct mounted *mounted, char *line)
 {
 	struct mountinfo found;
-	char device[32];
 
-	(void)snprintf(device, sizeof(device), "%u:%u", major(mounted->device),
-		       minor(mounted->device));
 	return mountinfo_parse(line, &found) &&
 	       !strcmp(found.target, mounted->target) &&
-	       (!strcmp(found.dev, device) || is_of_store_itself(mounted));
+	       is_its_device(mounted, found.dev);
 }
 
 static bool has_it_mounted(const struct mounted *mounted, int proc_fd,

@@ -74,9 +74,14 @@ static int start(pid_t *ret, const char *runtime, const char *const *argv)
 enum answer {
 	ANSWER_NO,
 	ANSWER_YES,
-	ANSWER_NONE,	  /* it was killed, or could not be waited for */
-	ANSWER_NO_RUNTIME /* it could not be started */
+	ANSWER_NONE,	  /* it was killed, or there was no room for it */
+	ANSWER_NO_RUNTIME /* there is no program that can be started */
 };
+
+static bool is_no_program(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ENOEXEC;
+}
 
 /* Whether `RUNTIME --root ROOT state ID` knows it. */
 static enum answer ask(const char *runtime, const char *root, const char *id)
@@ -85,16 +90,16 @@ static enum answer ask(const char *runtime, const char *root, const char *id)
 					  "state", id,	     NULL };
 	const char *const without[] = { runtime, "state", id, NULL };
 	struct sigaction inherited;
-	enum answer answer = ANSWER_NO_RUNTIME;
-	int status;
+	enum answer answer = ANSWER_NONE;
+	int r, status;
 	pid_t pid;
 
 	process_hear_children(&inherited);
-	if (start(&pid, runtime, *root ? with_root : without) == 0) {
-		answer = ANSWER_NONE;
-		if (waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-			answer = WEXITSTATUS(status) ? ANSWER_NO : ANSWER_YES;
-	}
+	r = start(&pid, runtime, *root ? with_root : without);
+	if (is_no_program(r))
+		answer = ANSWER_NO_RUNTIME;
+	else if (r == 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status))
+		answer = WEXITSTATUS(status) ? ANSWER_NO : ANSWER_YES;
 	(void)sigaction(SIGCHLD, &inherited, NULL);
 	return answer;
 }

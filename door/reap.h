@@ -35,7 +35,7 @@ int reap_one(struct mounted *mounted, bool is_late, struct shale_error *err);
  * For a door that failed, or whose runtime did.  Where it fails the record is
  * still wanted: reap_one tries again.
  *
- * Return: 0, or -EBUSY as reap_one.
+ * Return: 0, -EBUSY as reap_one, or as door_unclaim_unused.
  */
 int reap_undo(struct shale_store *store, struct mounted *mounted,
 	      enum claimed claimed, struct shale_error *err);

@@ -369,7 +369,7 @@ int freeze_end(struct freezer *freezer, struct shale_error *err)
 		r = let_go(freezer);
 	/* It does the same once more; till it has, nobody else begins. */
 	if (freezer->alive_fd >= 0)
-		(void)send(freezer->alive_fd, "", 1, MSG_NOSIGNAL);
+		(void)shutdown(freezer->alive_fd, SHUT_RDWR);
 	drop_fd(&freezer->alive_fd);
 	if (freezer->guardian > 0)
 		while (waitpid(freezer->guardian, NULL, __WALL) < 0 &&

@@ -89,6 +89,12 @@ bool lock_is_lost(const struct overlay *ov)
 		       : !S_ISREG(st.st_mode);
 }
 
+/* What it is to open one that is lost, or has something else in its place. */
+static bool is_no_file(int r)
+{
+	return r == -ENOENT || r == -ELOOP || r == -EISDIR || r == -ENXIO;
+}
+
 static int take_lock(struct overlay *ov, struct writer *writer,
 		     struct shale_error *err)
 {
@@ -101,7 +107,7 @@ static int take_lock(struct overlay *ov, struct writer *writer,
 
 		if (r == 0 && !S_ISREG(st.st_mode))
 			r = -ENOENT;
-		if (r == -ENOENT && !lock_is_lost(ov))
+		if (is_no_file(r) && !lock_is_lost(ov))
 			continue; /* a repair has made it anew */
 		if (r == 0)
 			r = queue_wait(ov, fd);

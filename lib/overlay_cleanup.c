@@ -203,13 +203,13 @@ static int take_uncertified(struct cleaning *cleaning, const char *id,
 	if (r == 0 || r == -ENOENT)
 		return r == 0;
 	if (trash_is_refused(r))
-		*ret_fd = openat(room_fd, id,
-				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-					 O_CLOEXEC);
-	return *ret_fd < 0 ? error_errno(err, -r,
-					 "move the uncertified '%s' to trash",
-					 id)
-			   : 1;
+		*ret_fd =
+			openat(room_fd, id,
+			       O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret_fd < 0
+		       ? error_errno(err, -r,
+				     "move the uncertified '%s' to trash", id)
+		       : 1;
 }
 
 static int clean_uncertified(struct cleaning *cleaning, const char *id,
@@ -369,9 +369,10 @@ static int clean_layers(struct cleaning *cleaning)
 	do {
 		before = cleaning->removed;
 		cleaning->is_kept = false;
-		r = first_of(r, each_entry(cleaning,
-					   cleaning->ov->room_fd[ROOM_SNAPSHOTS],
-					   "snapshots", clean_id));
+		r = first_of(r,
+			     each_entry(cleaning,
+					cleaning->ov->room_fd[ROOM_SNAPSHOTS],
+					"snapshots", clean_id));
 	} while (cleaning->is_kept && cleaning->removed > before);
 	return r;
 }

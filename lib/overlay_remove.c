@@ -45,6 +45,8 @@ int removal_take_away(struct writer *writer, const struct record *record,
 			    ? -errno
 			    : 0;
 		remains->in_place = r == 0;
+		if (r == 0) /* else it would be its parent's child still */
+			(void)unlinkat(dir_fd, "name.parent", 0);
 	}
 	if (r < 0)
 		return error_errno(err, -r, "move '%s' to trash", record->id);

@@ -176,7 +176,8 @@ int trash_make_room(struct overlay *ov, enum room room, const char *id,
 	r = trash_move(ov, ov->room_fd[room], id, ret_trash);
 	if (r == -ENOENT)
 		return 0;
-	cache_drop(ov->cache); /* it may be known from before it lost its name */
+	cache_drop(
+		ov->cache); /* it may be known from before it lost its name */
 	if (r == 0)
 		return 0;
 	return error_errno(err, -r, "move the uncertified '%s' to trash", id);

@@ -104,8 +104,9 @@ static bool look_after(pid_t pid, struct stop *stop, int *ret_status)
 	if (who == pid && !WIFSTOPPED(*ret_status) &&
 	    !WIFCONTINUED(*ret_status))
 		return true;
-	if (who == pid)
-		stop->has_come = WIFSTOPPED(*ret_status);
+	if (who == pid) /* the other signals that stop may be a terminal's */
+		stop->has_come = WIFSTOPPED(*ret_status) &&
+				 WSTOPSIG(*ret_status) != SIGSTOP;
 	if (stop->is_told && stop->has_come) {
 		*stop = (struct stop){ 0 };
 		(void)kill(getpid(), SIGSTOP);

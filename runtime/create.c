@@ -360,8 +360,12 @@ static bool is_foreground(const struct call *call)
 /* Where no container has come of it. */
 static int undo(struct creation *c, struct shale_error *err)
 {
-	int r = with_store(c, take_root, err);
+	bool is_unmounted;
+	int r = mounted_unmount(&c->mounted, &is_unmounted, err);
 
+	/* First, whether the store can be had or not. */
+	if (r == 0)
+		r = with_store(c, take_root, err);
 	return r < 0 ? r : mounted_remove(&c->mounted, err);
 }
 
@@ -381,9 +385,8 @@ static int settle(struct creation *c, const struct ending *ending,
 		/* Killed late, it has left one that can be started.  (Where no
 		 * root is known, what it refused may be there of another.)
 		 */
-		return (ending->signal || *m->root) &&
-				       presence_may_be(m->runtime, m->root,
-						       m->id)
+		return (ending->signal ||
+			*m->root) && presence_may_be(m->runtime, m->root, m->id)
 			       ? 0
 			       : undo(c, err);
 	}

@@ -11,6 +11,9 @@ needs runc jq busybox strace
 # `run` leaves these.
 : "${out:=}" "${err:=}" "${status:=0}"
 
+# The leak check of a sanitizer can't be traced.
+export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0
+
 view='parent("two") | annotate("kind"; "view")'
 bind='parent("base") | annotate("kind"; "view")'
 
@@ -98,7 +101,7 @@ made_twice()
 	bundle k x 'parent("two")'
 	first=$B
 	strace -f -qq -o /dev/null -P "$room" -e trace=mkdirat \
-		-e inject=mkdirat:delay_exit=3000000 "$shale_runtime" \
+		-e inject=mkdirat:delay_exit=8000000 "$shale_runtime" \
 		--shale-runtime-path "$T/fake" --shale-root "$S" \
 		--root "$T/fake.root" create --bundle "$first" k \
 		>"$T/first.out" 2>&1 &
