@@ -585,10 +585,10 @@ run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 is "$status" 139 'it ends by the signal that ended the runtime'
 nothing_left 'and leaves nothing'
 # Whether there is a container can't be known.
-printf '#!/bin/sh\nkill -INT $$\n' >"$T/traps"
+printf '#!/bin/sh\nkill -TERM $$\n' >"$T/traps"
 run "$shale_runtime" --shale-runtime-path "$T/traps" --shale-root "$S" \
 	create --bundle "$B" traps
-is "$status" 130 'a runtime that is killed whenever it is asked'
+is "$status" 143 'a runtime that is killed whenever it is asked'
 is "$(on_target)$(active_keys)$(records | wc -l)" overlaytraps1 \
 	'keeps mount, key and record'
 mv "$T/traps" "$T/traps.away"
