@@ -41,7 +41,10 @@ bool presence_has_directory(const char *root, const char *id)
 	return look(root, id) == 0;
 }
 
-/* As the caller may not be: without a terminal, and with no signal held. */
+/*
+ * Starts it with no signal held, no streams, and in a process group of its own:
+ * what the terminal sends to end the caller would end it before it has answered.
+ */
 static int start(pid_t *ret, const char *runtime, const char *const *argv)
 {
 	posix_spawn_file_actions_t streams;
