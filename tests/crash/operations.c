@@ -163,6 +163,13 @@ static void add_leftovers(void)
 	make_dir(of_name("two", "work"));
 }
 
+static void add_manifest(void)
+{
+	MUST(shale_prepare(store, "making", "two", NULL, &why));
+	fill("making");
+	MUST(shale_commit(store, "recorded", "making", &recorded, &why));
+}
+
 static void remove_root(void)
 {
 	remove_store();
@@ -225,6 +232,7 @@ OPERATION(exclusive,
 OPERATION(repair,
 	  shale_check(handle, SHALE_CHECK_REPAIR, ignore_finding, NULL, err))
 OPERATION(check, shale_check(handle, 0, NULL, NULL, err))
+OPERATION(verify, shale_verify(handle, "recorded", NULL, NULL, err))
 
 static int parent(struct shale_store *handle, struct shale_error *err)
 {
@@ -382,6 +390,7 @@ const struct operation operations[] = {
 	{ .name = "in use", .act = in_use },
 	{ .name = "check", .act = check },
 	{ .name = "check and repair", .act = repair, .more = add_leftovers },
+	{ .name = "verify", .act = verify, .more = add_manifest },
 	{ .name = "open", .act = open_, .opens = true },
 	{ .name = "create", .act = open_, .opens = true, .more = remove_root },
 	{ .name = "mount an overlay", .act = mount_overlay, .mounts = true },
